@@ -1,0 +1,1 @@
+"""The command line. It parses, calls and prints; the logic lives below."""

@@ -1,0 +1,1 @@
+"""HAProxy, SPOP and the recording of exchanges. No decision about a request is made here."""

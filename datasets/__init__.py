@@ -1,0 +1,1 @@
+"""Traffic of every format as exchanges, corpora with cards, splits that leak nothing."""

@@ -1,0 +1,1 @@
+"""Enforcement: the inspection pipeline, the agent behind HAProxy, and alerts."""

@@ -1,0 +1,1 @@
+"""Learning: from an image and its traffic to a calibrated request model."""

@@ -1,0 +1,28 @@
+"""What a client controls has a cap; these are the documented defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Caps on everything that a client controls, in bytes or counts.
+
+    Reaching one is counted and told as evidence, never silent.
+    """
+
+    #: Prefix of a body that is inspected. 64 KiB holds every form of the recorded corpora.
+    body_bytes: int = 65_536
+    #: Fields of one request that are inspected; PHP's max_input_vars is 1,000, forms stay below 300.
+    fields: int = 512
+    #: Nesting of JSON and XML. Parsers of common frameworks refuse far earlier than they overflow.
+    depth: int = 32
+    #: Rounds of percent- and entity-decoding: double encoding is an evasion, triple is the margin.
+    decode_rounds: int = 3
+    #: Bytes of one canonical value that detectors look at; the rest of the value is counted.
+    value_bytes: int = 16_384
+    #: Bytes of a value that an alert may show.
+    excerpt_bytes: int = 256

@@ -1,0 +1,1 @@
+"""Signatures: rules with their samples, and the engine that matches them."""
