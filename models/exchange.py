@@ -74,4 +74,4 @@ class Exchange:
     label: Label
     request: Request
     response: Response | None = None
-    meta: Mapping[str, object] = field(default=_EMPTY)
+    meta: Mapping[str, object] = field(default_factory=lambda: _EMPTY)

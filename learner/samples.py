@@ -1,0 +1,150 @@
+"""Parsed traffic laid out for training: distinct values per field, requests that use them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from cnaf.models.endpoints import EndpointTree, learn_endpoints
+from cnaf.models.errors import CorpusError
+from cnaf.models.exchange import Exchange
+from cnaf.models.fields import Location, ParsedRequest
+from cnaf.models.parsing import RequestParser
+from cnaf.models.request_model import TYPE_PREFIX, VALUE_CAP, is_learned
+from cnaf.models.value_types import ValueType, infer_type
+
+__all__ = ["Sample", "Samples", "collect"]
+
+#: Fields of one image that get a profile of their own, the most seen first; the rest share types.
+_MAX_PROFILES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request: its route, the distinct values that it holds, and what else is scored."""
+
+    method: str
+    path: str
+    values: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+    counts: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """A corpus for training.
+
+    ``owner[i]`` is the profile of distinct value ``i``; ``fold_weights`` (float64,
+    (values, folds)) counts the sessions of each fold that showed the value; ``folds[r]`` is the
+    fold of request ``r``. Sessions never span folds.
+    """
+
+    requests: list[Sample]
+    folds: npt.NDArray[np.int64]
+    values: list[bytes]
+    owner: npt.NDArray[np.int64]
+    fold_weights: npt.NDArray[np.float64]
+    keys: list[tuple[Location, str]]
+    types: list[ValueType]
+    sessions: int
+
+    def tree(self, keep: npt.NDArray[np.bool_]) -> EndpointTree:
+        """Return the endpoint tree of the requests that ``keep`` selects."""
+        paths = Counter(self.requests[i].path for i in np.flatnonzero(keep))
+        return learn_endpoints(sorted(paths.items()))
+
+
+def collect(exchanges: Iterable[Exchange], *, folds: int, seed: int) -> Samples:
+    """Parse exchanges and lay them out; raises CorpusError where there are none.
+
+    Folds are by session. With fewer than twice as many sessions as folds, a session is cut into
+    stretches of consecutive requests instead: leaks a little, and still beats no held-out data.
+    """
+    parser = RequestParser()
+    parsed: list[ParsedRequest] = []
+    sessions: list[str] = []
+    for exchange in exchanges:
+        parsed.append(parser.parse(exchange.request))
+        sessions.append(exchange.session)
+    if len(parsed) < folds:
+        raise CorpusError(
+            f"{len(parsed)} accepted requests are too few to learn from",
+            hint=f"record at least {folds}, better a few hundred, over several sessions",
+        )
+    groups = _groups(sessions, folds)
+    fold_of = _assign(groups, folds, seed)
+    values: dict[tuple[int, bytes], int] = {}
+    keys: dict[tuple[Location, str], int] = {}
+    showed: list[set[str]] = []
+    requests = []
+    for request, group in zip(parsed, groups, strict=True):
+        indices, places = [], []
+        for field in request.fields:
+            if not is_learned(field):
+                continue
+            key = keys.setdefault((field.location, field.name), len(keys))
+            index = values.setdefault((key, field.value[:VALUE_CAP]), len(values))
+            if index == len(showed):
+                showed.append(set())
+            showed[index].add(group)
+            indices.append(index)
+            places.append(field.location)
+        rounds = max(f.rounds for f in request.fields if is_learned(f))
+        requests.append(
+            Sample(
+                request.method, request.path,
+                np.array(indices, np.int64), np.array(places, np.int64),
+                (len(request.buffer), request.body_bytes, rounds, len(request.problems)),
+            )
+        )  # fmt: skip
+    owner = np.array([key for key, _ in values], np.int64)
+    weights = np.zeros((len(values), folds))
+    for index, seen_by in enumerate(showed):
+        for group in seen_by:
+            weights[index, fold_of[group]] += 1.0
+    _check_profiles(len(keys))
+    by_key: list[list[bytes]] = [[] for _ in keys]
+    for key, value in values:
+        by_key[key].append(value[:TYPE_PREFIX])
+    return Samples(
+        requests,
+        np.array([fold_of[group] for group in groups], np.int64),
+        [value for _, value in values],
+        owner,
+        weights,
+        list(keys),
+        [infer_type(found) for found in by_key],
+        len(set(sessions)),
+    )
+
+
+def _check_profiles(count: int) -> None:
+    if count > _MAX_PROFILES:
+        raise CorpusError(
+            f"the corpus shows {count} different field names, more than {_MAX_PROFILES}",
+            hint="random field names cannot be learned; leave those requests out",
+        )
+
+
+def _groups(sessions: Sequence[str], folds: int) -> list[str]:
+    if len(set(sessions)) >= 2 * folds:
+        return list(sessions)
+    stretch = max(1, len(sessions) // (4 * folds))
+    return [f"{session}/{i // stretch}" for i, session in enumerate(sessions)]
+
+
+def _assign(groups: Sequence[str], folds: int, seed: int) -> dict[str, int]:
+    """Deal groups to folds, largest first to the fold with least, so that folds are alike."""
+    sizes = Counter(groups)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    names = [sorted(sizes)[i] for i in order]
+    load = [0] * folds
+    result = {}
+    for name in sorted(names, key=lambda n: -sizes[n]):
+        fold = load.index(min(load))
+        result[name] = fold
+        load[fold] += sizes[name]
+    return result

@@ -1,0 +1,75 @@
+"""From scores to p-values and thresholds: what a number means in false positives.
+
+A tail is the distribution of a statistic on held-out benign traffic, kept as the statistic's value
+at fixed steps of -log10 p. Beyond the last step, where no data is, it goes on with the slope of an
+exponential tail; a p-value that a person or a threshold sees never goes below 1 / (n + 1), the
+bound that conformal prediction guarantees (Vovk et al., "Algorithmic Learning in a Random World").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from cnaf.models.kernels import TAIL_STEP
+
+__all__ = ["STEPS", "Calibration", "fit_tail"]
+
+#: A tail holds its statistic at -log10 p = 0, 0.1, … 4.9.
+STEPS = 50
+#: Share of the sample that the exponential continuation is fitted on.
+_TAIL_SHARE = 0.02
+
+
+def fit_tail(sample: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], float]:
+    """Return the tail of a sample: values at the steps (float32, shape (STEPS,)), and the slope.
+
+    The slope is in units of -log10 p per unit of the statistic. A step beyond what the sample can
+    show holds infinity.
+    """
+    ordered = np.sort(np.asarray(sample, np.float64))
+    n = len(ordered)
+    points = np.full(STEPS, np.inf, np.float32)
+    for step in range(STEPS):
+        share = 10.0 ** (-TAIL_STEP * step)
+        if share * (n + 1) < 1.0:
+            break
+        # The smallest value that at most this share of the sample reaches.
+        rank = min(n - 1, int(np.ceil(n - share * (n + 1))))
+        points[step] = ordered[max(0, rank)]
+    start = ordered[int(n * (1.0 - _TAIL_SHARE))]
+    beyond = ordered[ordered > start] - start
+    scale = float(beyond.mean()) if len(beyond) else 0.0
+    # A tail without spread is given one of a tenth, so that its slope stays finite.
+    return points, 1.0 / (max(scale, 0.1) * np.log(10.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Request scores of held-out benign traffic, and what follows from them.
+
+    ``scores`` (float32, shape (m,), ascending) holds the upper tail of the ``total`` held-out
+    scores: everything above the median, thinned below the top 2,000.
+    ``ranks`` (int32, shape (m,)) is how many held-out scores are at least so high.
+    """
+
+    scores: npt.NDArray[np.float32]
+    ranks: npt.NDArray[np.int32]
+    total: int
+
+    def p_value(self, score: float) -> float:
+        """Return the conformal p-value: (held-out scores at least so high + 1) / (total + 1)."""
+        index = int(np.searchsorted(self.scores, np.float32(score), side="left"))
+        above = int(self.ranks[index]) if index < len(self.ranks) else 0
+        return (above + 1) / (self.total + 1)
+
+    def threshold(self, false_positive_rate: float) -> float:
+        """Return the least score whose p-value is at most the rate; infinity where none is."""
+        p = (self.ranks.astype(np.float64) + 1.0) / (self.total + 1.0)
+        good = np.nonzero(p <= false_positive_rate)[0]
+        if len(good):
+            return float(self.scores[good[0]])
+        if 1.0 / (self.total + 1.0) <= false_positive_rate:
+            return float(np.nextafter(self.scores[-1], np.float32(np.inf)))
+        return float("inf")

@@ -1,0 +1,153 @@
+"""Endpoints: method and path template, learned as a tree of path segments.
+
+A segment is a literal where the image shows few of them in that place, and a placeholder where
+it shows many: ``/2024/05/hello-world/`` is ``/{int}/{int}/{slug}/``. Placeholders are typed by
+shape, so a path that fits no placeholder is an unseen endpoint.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["EndpointTree", "PathMatch", "learn_endpoints", "segment_shape"]
+
+_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("{int}", re.compile(r"[0-9]{1,19}", re.ASCII)),
+    ("{uuid}", re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)),
+    ("{hex}", re.compile(r"(?=.*[0-9])[0-9a-fA-F]{16,}", re.ASCII)),
+    ("{file}", re.compile(r"[\w@%+~-][\w.@%+~-]{0,200}\.[A-Za-z0-9]{1,8}", re.ASCII)),
+    ("{slug}", re.compile(r"[\w.~%+@!,:=-]{1,200}")),
+)
+#: More distinct literals than this in one place, and the place is a placeholder.
+_MAX_LITERALS = 12
+#: A literal needs so many sightings to stand beside a placeholder in the same place.
+_LITERAL_SIGHTINGS = 3
+_MAX_SEGMENTS = 64
+
+
+def segment_shape(segment: str) -> str:
+    """Return the placeholder that a segment fits, or ``""`` where it fits none.
+
+    >>> segment_shape("2024"), segment_shape("hello-world"), segment_shape("<script>")
+    ('{int}', '{slug}', '')
+    """
+    for shape, pattern in _SHAPES:
+        if pattern.fullmatch(segment):
+            if shape == "{file}":
+                # Files collapse by extension: a new .js beside others is no news, a .php is.
+                return "{file}" + segment[segment.rindex(".") :].lower()
+            return shape
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class PathMatch:
+    """Where a path leads: its template, and how many of its segments the tree knows."""
+
+    template: str
+    known: bool
+
+
+@dataclass(slots=True)
+class _Node:
+    children: dict[str, _Node] = field(default_factory=dict)
+    ends: bool = False
+    weight: int = 0
+
+
+class EndpointTree:
+    """Resolves paths to templates. Immutable once learned."""
+
+    def __init__(self, root: _Node) -> None:
+        self._root = root
+
+    def match(self, path: str) -> PathMatch:
+        """Return the template of a path; an unknown rest is shown by its shapes."""
+        node: _Node | None = self._root
+        parts: list[str] = []
+        for segment in _segments(path):
+            if node is None:
+                parts.append(segment_shape(segment) or "{other}")
+                continue
+            child = node.children.get(segment)
+            if child is None:
+                shape = segment_shape(segment)
+                child = node.children.get(shape) if shape else None
+                parts.append(shape or "{other}")
+            else:
+                parts.append(segment)
+            node = child
+        return PathMatch("/" + "/".join(parts), node is not None and node.ends)
+
+    @classmethod
+    def of_templates(cls, templates: Iterable[str]) -> EndpointTree:
+        """Return the tree that leads to exactly these templates."""
+        root = _Node()
+        for template in templates:
+            node = root
+            for segment in _segments(template):
+                node = node.children.setdefault(segment, _Node())
+            node.ends = True
+        return cls(root)
+
+    def templates(self) -> list[str]:
+        """Return all templates, sorted; :meth:`of_templates` gives the tree back."""
+        found: list[str] = []
+
+        def walk(node: _Node, path: str) -> None:
+            if node.ends:
+                found.append(path)
+            for segment, child in node.children.items():
+                walk(child, f"{path}/{segment}")
+
+        walk(self._root, "")
+        return sorted(found)
+
+
+def learn_endpoints(paths: Iterable[tuple[str, int]]) -> EndpointTree:
+    """Return the tree of the given (path, sightings), with crowded places made placeholders."""
+    root = _Node()
+    for path, weight in paths:
+        node = root
+        for segment in _segments(path):
+            node = node.children.setdefault(segment, _Node())
+            node.weight += weight
+        node.ends = True
+    return EndpointTree(_collapse(root))
+
+
+def _collapse(node: _Node) -> _Node:
+    by_shape: dict[str, list[str]] = {}
+    for segment in node.children:
+        by_shape.setdefault(segment_shape(segment), []).append(segment)
+    for shape, segments in by_shape.items():
+        numeric = shape in ("{int}", "{uuid}", "{hex}")
+        if not shape or (len(segments) <= _MAX_LITERALS and not numeric):
+            continue
+        merged = _Node()
+        for segment in segments:
+            child = node.children[segment]
+            # A frequent literal keeps its own place, and still teaches the placeholder.
+            if numeric or child.weight < _LITERAL_SIGHTINGS or len(segments) > 4 * _MAX_LITERALS:
+                del node.children[segment]
+            _merge(merged, child)
+        node.children[shape] = merged
+    for child in node.children.values():
+        _collapse(child)
+    return node
+
+
+def _merge(into: _Node, other: _Node) -> None:
+    into.ends |= other.ends
+    into.weight += other.weight
+    for segment, child in other.children.items():
+        _merge(into.children.setdefault(segment, _Node()), child)
+
+
+def _segments(path: str) -> list[str]:
+    return path.removeprefix("/").split("/", _MAX_SEGMENTS)

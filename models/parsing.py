@@ -1,0 +1,231 @@
+"""Take a request apart into fields, once, for every detector.
+
+The shape of the work: the target gives path and query fields, headers give header and cookie
+fields, the body gives what its content type (or, where that lies, its first bytes) says. Each body
+format is a generator of raw fields in :mod:`cnaf.models.bodies`; this module counts, caps and
+canonicalises. Nothing here raises on hostile input: what cannot be parsed becomes a problem and a
+raw ``body`` field.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from cnaf.models.bodies import BodyError, DepthError, DoctypeError, body_fields
+from cnaf.models.decoding import canonical, decode_carrier
+from cnaf.models.fields import SEPARATOR, Field, Location, ParsedRequest, Problem, ProblemKind
+from cnaf.models.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cnaf.models.exchange import Request
+
+__all__ = ["RequestParser", "fold_name"]
+
+# Numbers that stand for themselves in a name: indices, ids, versions.
+_NUMBER = re.compile(r"(?<=[-_\[.])\d+(?=[-_\].]|$)", re.ASCII)
+# Digests in a name: WordPress puts the site's into its cookies, so they differ from site to site.
+_DIGEST = re.compile(r"(?<![0-9a-zA-Z])[0-9a-f]{16,64}(?![0-9a-zA-Z])")
+# A name outside of this alphabet is looked at as a value, too: payloads hide in names.
+_PLAIN_NAME = re.compile(r"[\w.\-\[\]:@$]*", re.ASCII)
+_NAME_CAP = 128
+#: Header values that are kept decoded; the headers of a browser repeat on every request.
+_HEADER_CACHE_ENTRIES = 4096
+_HEADER_CACHE_VALUE_BYTES = 512
+
+# Framing and routing belong to the proxy, and say nothing about what the client wants of the app.
+_TRANSPORT = frozenset(
+    (b"connection", b"content-length", b"transfer-encoding", b"te", b"keep-alive")
+)
+
+
+@lru_cache(maxsize=8192)
+def fold_name(name: str) -> str:
+    """Return a field name with its numbers and digests folded, capped in length.
+
+    >>> fold_name("meta[12][key]"), fold_name("wp-settings-time-1")
+    ('meta[#][key]', 'wp-settings-time-#')
+    """
+    return _DIGEST.sub("{hex}", _NUMBER.sub("#", name))[:_NAME_CAP]
+
+
+class RequestParser:
+    """Turns requests into fields, with the caps of ``limits``.
+
+    An instance holds a bounded cache of decoded header values and is not thread-safe.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._headers: dict[tuple[bytes, bytes], tuple[Field, ...]] = {}
+
+    def parse(self, request: Request) -> ParsedRequest:
+        """Return the request's fields and what is wrong with it; never raises on its content."""
+        limits = self._limits
+        problems: list[Problem] = []
+        raw_path, _, query = request.target.partition(b"?")
+        path_value, rounds = self._canonical(decode_path(raw_path))
+        fields = [Field(Location.PATH, "", path_value, rounds)]
+        if query:
+            self._pairs(Location.QUERY, query, fields)
+        cache = self._headers
+        for header in request.headers:
+            cached = cache.get(header)
+            fields.extend(self._header(header) if cached is None else cached)
+        if request.body:
+            self._body(request, fields, problems)
+        if len(fields) > limits.fields:
+            fields = self._cap(fields, problems)
+        values = [field.value for field in fields]
+        buffer = SEPARATOR.join(values)
+        if len(buffer) > limits.body_bytes:
+            # Only where a cap may have been passed is each value measured.
+            buffer, values = self._cap_values(fields, problems)
+        if not buffer.isascii():
+            self._check_text(fields, problems)
+        if request.body_size > len(request.body):
+            problems.append(
+                Problem(
+                    ProblemKind.BODY_TRUNCATED,
+                    "body",
+                    f"{request.body_size} bytes, of which the first {len(request.body)} were seen",
+                )
+            )
+        lengths = map(len, values)
+        starts = list(accumulate((n + 1 for n in lengths), initial=0))
+        starts.pop()
+        path = path_value.decode("utf-8", "replace")
+        return ParsedRequest(
+            request.method, path, fields, problems, buffer, starts, len(request.body)
+        )
+
+    def _canonical(self, value: bytes) -> tuple[bytes, int]:
+        return canonical(value, self._limits.decode_rounds)
+
+    def _pairs(self, location: Location, text: bytes, fields: list[Field]) -> None:
+        """Split ``a=b&c=d`` and append a field a pair."""
+        # One pair past the cap is enough to tell that there were too many.
+        encoded = b"%" in text or b"+" in text
+        for pair in text.split(b"&", self._limits.fields + 1)[: self._limits.fields + 1]:
+            if not pair:
+                continue
+            raw_name, _, raw_value = pair.partition(b"=")
+            if encoded:
+                raw_name, raw_value = decode_carrier(raw_name), decode_carrier(raw_value)
+            self._add(location, raw_name.decode("utf-8", "replace"), raw_value, fields)
+
+    def _add(self, location: Location, name: str, value: bytes, fields: list[Field]) -> None:
+        if not _PLAIN_NAME.fullmatch(name):
+            decoded, rounds = self._canonical(name.encode("utf-8", "replace"))
+            fields.append(Field(location, "(name)", decoded, rounds))
+        value, rounds = self._canonical(value)
+        fields.append(Field(location, fold_name(name), value, rounds))
+        if value[:1] in (b"{", b"[") and _MAY_NEST[location]:
+            self._nested(name, value, fields)
+
+    def _nested(self, name: str, value: bytes, fields: list[Field]) -> None:
+        """JSON inside of a form or query value: its leaves are fields, too."""
+        try:
+            leaves = list(body_fields(b"application/json", value, self._limits))
+        except BodyError:
+            return
+        for leaf in leaves:
+            inner, rounds = self._canonical(leaf.value)
+            fields.append(Field(Location.JSON, f"{fold_name(name)}>{leaf.name}", inner, rounds))
+
+    def _header(self, header: tuple[bytes, bytes]) -> tuple[Field, ...]:
+        made = tuple(self._header_fields(*header))
+        if len(header[1]) <= _HEADER_CACHE_VALUE_BYTES:
+            if len(self._headers) >= _HEADER_CACHE_ENTRIES:
+                # A full clear keeps the bound without the bookkeeping of an LRU on the hot path.
+                self._headers.clear()
+            self._headers[header] = made
+        return made
+
+    def _header_fields(self, name: bytes, value: bytes) -> Iterator[Field]:
+        if name == b"cookie":
+            for pair in value.split(b";", self._limits.fields + 1):
+                key, _, raw = pair.strip().partition(b"=")
+                if not key and not raw:
+                    continue
+                cookie_name = decode_path(key).decode("utf-8", "replace")
+                found: list[Field] = []
+                self._add(Location.COOKIE, cookie_name, decode_path(raw), found)
+                yield from found
+        elif name not in _TRANSPORT:
+            text = name.decode("latin-1")[:_NAME_CAP]
+            yield Field(Location.HEADER, text, *self._canonical(value))
+
+    def _body(self, request: Request, fields: list[Field], problems: list[Problem]) -> None:
+        content_type = request.header(b"content-type") or b""
+        try:
+            for raw in body_fields(content_type, request.body, self._limits):
+                if len(fields) > self._limits.fields:
+                    break
+                if raw.location is Location.FORM and raw.name == "":
+                    self._pairs(Location.FORM, raw.value, fields)
+                elif raw.location is Location.FILE:
+                    fields.append(raw)
+                else:
+                    self._add(raw.location, raw.name, raw.value, fields)
+        except BodyError as error:
+            kind = _KINDS.get(type(error), ProblemKind.BODY_MALFORMED)
+            if not (kind is ProblemKind.BODY_MALFORMED and request.body_size > len(request.body)):
+                # A body cut at the inspection limit is told as truncated, not as malformed.
+                problems.append(Problem(kind, "body", str(error)))
+            value, rounds = self._canonical(request.body)
+            fields.append(Field(Location.BODY, "", value, rounds))
+
+    def _cap(self, fields: list[Field], problems: list[Problem]) -> list[Field]:
+        limit = self._limits.fields
+        detail = f"more than {limit} fields; the rest was not inspected"
+        problems.append(Problem(ProblemKind.TOO_MANY_FIELDS, "request", detail))
+        return fields[:limit]
+
+    def _cap_values(
+        self, fields: list[Field], problems: list[Problem]
+    ) -> tuple[bytes, list[bytes]]:
+        limit = self._limits.value_bytes
+        for index, field in enumerate(fields):
+            size = len(field.value)
+            if size > limit:
+                detail = f"{size} bytes, of which the first {limit} were inspected"
+                problems.append(Problem(ProblemKind.VALUE_TRUNCATED, field.label, detail))
+                fields[index] = field._replace(value=field.value[:limit])
+        values = [field.value for field in fields]
+        return SEPARATOR.join(values), values
+
+    @staticmethod
+    def _check_text(fields: list[Field], problems: list[Problem]) -> None:
+        for field in fields:
+            if field.location is Location.FILE or field.value.isascii():
+                continue
+            try:
+                field.value.decode("utf-8")
+            except UnicodeDecodeError as error:
+                # A value cut at a cap may end inside of a character: that is our doing.
+                if error.end < len(field.value) - 3:
+                    detail = f"byte {error.start} is not UTF-8"
+                    problems.append(Problem(ProblemKind.INVALID_UTF8, field.label, detail))
+
+
+def decode_path(raw: bytes) -> bytes:
+    """Decode the percent-encoding of a path or cookie, where ``+`` is a plus."""
+    if b"%" not in raw:
+        return raw
+    return decode_carrier(raw.replace(b"+", b"%2B"))
+
+
+# A table by number: hashing an enum member costs more than splitting the pair did.
+_MAY_NEST = tuple(
+    location in (Location.QUERY, Location.FORM, Location.MULTIPART, Location.COOKIE)
+    for location in Location
+)
+_KINDS: dict[type[BodyError], ProblemKind] = {
+    DoctypeError: ProblemKind.XML_DOCTYPE,
+    DepthError: ProblemKind.TOO_DEEP,
+}

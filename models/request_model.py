@@ -1,0 +1,239 @@
+"""What was learned of one image, and how a request is held against it.
+
+A :class:`RequestModel` is immutable and holds no raw value of the traffic that it came from: field
+names and endpoint templates, hashed n-grams, and the distribution of scores. :class:`Scorer` runs
+it; scorers of several threads may share one model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log2
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+from cnaf.models.features import COLUMNS
+from cnaf.models.fields import Location
+from cnaf.models.kernels import MEASURES, score_request
+from cnaf.models.ngrams import FOLD, SYMBOLS, NgramTable
+from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS
+from cnaf.models.value_types import ValueType, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cnaf.models.calibration import Calibration
+    from cnaf.models.endpoints import EndpointTree
+    from cnaf.models.fields import Field, ParsedRequest
+    from cnaf.models.forest import FlatForest
+
+__all__ = [
+    "TYPE_PREFIX",
+    "VALUE_CAP",
+    "Endpoint",
+    "FieldProfile",
+    "RequestModel",
+    "Score",
+    "Scorer",
+    "is_learned",
+]
+
+#: Headers that describe the client and its path to us, not what it wants of the app. They change
+#: with every browser release and proxy, so a model of them alarms on news; signatures watch them.
+_CLIENT_HEADERS: Final = frozenset(
+    """
+    accept accept-encoding accept-language access-control-request-headers
+    access-control-request-method authorization cache-control content-encoding content-type dnt
+    expect forwarded from host if-match if-modified-since if-none-match if-range origin pragma
+    priority range referer te traceparent tracestate upgrade upgrade-insecure-requests
+    user-agent via x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto
+    x-real-ip x-request-id
+    """.split()  # noqa: SIM905 - one literal a header would be a page
+)
+#: Bytes of a value that the kernel walks; an attack that starts later is the signatures' to find.
+VALUE_CAP: Final = 8192
+#: Bytes that tell the type of a value in a field that the image never showed.
+TYPE_PREFIX: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProfile:
+    """What is known of a field: its place and name, type, evidence and usual length in bytes."""
+
+    location: Location
+    name: str
+    value_type: ValueType
+    sightings: int
+    sessions: int
+    usual_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A method and path template with its evidence and the profiles that it was seen with."""
+
+    method: str
+    template: str
+    sightings: int
+    fields: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestModel:
+    """Everything that scoring needs.
+
+    Scopes are numbered: profile ``i`` is scope ``i``, value type ``t`` is scope
+    ``len(profiles) + t``, the image is the last. ``escapes`` (uint8, (scopes, 2)), ``seen``
+    (uint64, (scopes,)), ``usual`` (float32, (scopes,)) and ``scales`` (float32,
+    (scopes, measures)) are per scope; ``tail_points`` (float32, (measures + 1, STEPS)) and
+    ``tail_slopes`` (float32, (measures + 1,)) per measure, the last row for the forest.
+    ``structure`` (float32, (3,)) is -log10 of how often held-out benign requests show an unseen
+    endpoint, an unseen field name, and a name unseen at its endpoint.
+    """
+
+    profiles: tuple[FieldProfile, ...]
+    endpoints: tuple[Endpoint, ...]
+    tree: EndpointTree
+    table: NgramTable
+    escapes: npt.NDArray[np.uint8]
+    seen: npt.NDArray[np.uint64]
+    usual: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32]
+    tail_points: npt.NDArray[np.float32]
+    tail_slopes: npt.NDArray[np.float32]
+    structure: npt.NDArray[np.float32]
+    forest: FlatForest
+    calibration: Calibration
+
+    @property
+    def image_scope(self) -> int:
+        """The number of the widest scope."""
+        return len(self.profiles) + len(ValueType)
+
+
+@dataclass(slots=True)
+class Score:
+    """How odd a request is for the image; made once a request, so not frozen (1 us).
+
+    ``score`` is what calibration turns into a p-value. ``endpoint`` is None where the image never
+    showed this method and template. ``unseen`` are the indices of fields with new names;
+    ``indices`` those of all scored fields, whose numbers stand in ``out`` as the kernel left them.
+    """
+
+    score: float
+    forest: float
+    method: str
+    template: str
+    endpoint: Endpoint | None
+    unseen: list[int]
+    indices: list[int]
+    out: npt.NDArray[np.float32]
+
+    @property
+    def surprises(self) -> npt.NDArray[np.float32]:
+        """-log10 p of each measure of each scored field: float32, shape (n, measures)."""
+        n, m = len(self.indices), len(MEASURES)
+        return self.out[: n * m].reshape(n, m)
+
+    @property
+    def values(self) -> npt.NDArray[np.float32]:
+        """The score of each scored field: float32, shape (n,)."""
+        n, m = len(self.indices), len(MEASURES)
+        return self.out[n * m : n * m + n]
+
+
+def is_learned(field: Field) -> bool:
+    """Say whether a model speaks about this field at all."""
+    if field.location is Location.HEADER:
+        return field.name not in _CLIENT_HEADERS and not field.name.startswith("sec-")
+    return field.location is not Location.FILE
+
+
+class Scorer:
+    """Holds requests against one model."""
+
+    def __init__(self, model: RequestModel) -> None:
+        self.model = model
+        # A dictionary a location: hashing an enum member costs more than the look-up.
+        self._scopes: tuple[dict[str, int], ...] = tuple({} for _ in Location)
+        for index, profile in enumerate(model.profiles):
+            self._scopes[profile.location][profile.name] = index
+        self._groups = [len(model.profiles) + p.value_type for p in model.profiles]
+        self._endpoints = {(e.method, e.template): e for e in model.endpoints}
+        self._total = sum(e.sightings for e in model.endpoints)
+        self._costs = [float(cost) for cost in model.structure]
+        table, forest = model.table, model.forest
+        self._fixed = (
+            model.image_scope, table.tags, table.bits, model.escapes, model.seen, model.usual,
+            SYMBOLS, FOLD, model.scales, MEASURE_FLOORS, MEASURE_WEIGHTS, model.tail_points,
+            model.tail_slopes, forest.step, forest.feature, forest.value, forest.roots,
+            forest.normal,
+        )  # fmt: skip
+
+    def score(self, request: ParsedRequest) -> Score:
+        """Return the request's score; pure, and never raises on a request's content."""
+        model = self.model
+        indices, columns, unseen, rounds = self._resolve(request)
+        template = model.tree.match(request.path).template
+        endpoint = self._endpoints.get((request.method, template))
+        structure = self._structure(endpoint, columns[2], unseen)
+        n, m = len(indices), len(MEASURES)
+        out = np.empty(n * m + n + len(COLUMNS), np.float32)
+        score, forest = score_request(
+            np.frombuffer(request.buffer, np.uint8),
+            np.array(columns, np.int64),
+            np.array(structure, np.float32),
+            np.array(
+                (len(request.buffer), request.body_bytes, rounds, len(request.problems)),
+                np.float32,
+            ),
+            *self._fixed,
+            out,
+        )
+        return Score(score, forest, request.method, template, endpoint, unseen, indices, out)
+
+    def _resolve(
+        self, request: ParsedRequest
+    ) -> tuple[list[int], tuple[list[int], ...], list[int], int]:
+        """Return scored fields, their kernel columns, those with new names, and extra rounds."""
+        indices: list[int] = []
+        starts: list[int] = []
+        lengths: list[int] = []
+        scopes: list[int] = []
+        groups: list[int] = []
+        places: list[int] = []
+        unseen: list[int] = []
+        most_rounds = 0
+        known, group_of, start_of = self._scopes, self._groups, request.starts
+        for index, field in enumerate(request.fields):
+            location, name, value, rounds = field
+            scope = known[location].get(name, -1)
+            if scope >= 0:
+                groups.append(group_of[scope])
+            elif is_learned(field):
+                # A new name leans on values of the kind that it carries.
+                scope = len(group_of) + kind_of(value[:TYPE_PREFIX])
+                groups.append(scope)
+                unseen.append(index)
+            else:
+                continue
+            indices.append(index)
+            starts.append(start_of[index])
+            lengths.append(min(len(value), VALUE_CAP))
+            scopes.append(scope)
+            places.append(location)
+            most_rounds = max(most_rounds, rounds)
+        return indices, (starts, lengths, scopes, groups, places), unseen, most_rounds
+
+    def _structure(
+        self, endpoint: Endpoint | None, scopes: Sequence[int], unseen: Sequence[int]
+    ) -> tuple[float, float, float, float]:
+        new_endpoint, new_name, new_here = self._costs
+        name_cost = new_name if unseen else 0.0
+        if endpoint is None:
+            return new_endpoint, name_cost, 0.0, log2(self._total + 1)
+        count = len(self._groups)
+        strange = any(scope not in endpoint.fields and scope < count for scope in scopes)
+        rarity = log2((self._total + 1) / (endpoint.sightings + 1))
+        return 0.0, name_cost, new_here if strange else 0.0, rarity
