@@ -51,6 +51,7 @@ _CLIENT_HEADERS: Final = frozenset(
     x-real-ip x-request-id
     """.split()  # noqa: SIM905 - one literal a header would be a page
 )
+_UNSEEN: Final = COLUMNS.index("unseen-endpoint")
 #: Bytes of a value that the kernel walks; an attack that starts later is the signatures' to find.
 VALUE_CAP: Final = 8192
 #: Bytes that tell the type of a value in a field that the image never showed.
@@ -129,6 +130,12 @@ class Score:
     unseen: list[int]
     indices: list[int]
     out: npt.NDArray[np.float32]
+
+    @property
+    def newness(self) -> float:
+        """The part of the score that being an unseen endpoint or name alone brought."""
+        n, m = len(self.indices), len(MEASURES)
+        return float(self.out[n * m + n + _UNSEEN : n * m + n + _UNSEEN + 3].sum())
 
     @property
     def surprises(self) -> npt.NDArray[np.float32]:

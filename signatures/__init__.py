@@ -1,1 +1,1 @@
-"""Signatures: rules with their samples, and the engine that matches them."""
+"""Rules of attack techniques with their samples, and the engine that matches them in one pass."""

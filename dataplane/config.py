@@ -1,0 +1,359 @@
+"""HAProxy's configuration, rendered from typed values.
+
+Nothing is rendered that was not validated first: hosts and numbers by their grammar, paths by
+quoting, so that no value can add a directive. What the rendered proxy does with a request:
+
+1. A target or a header block over 16 KiB is refused (414, 431). So the buffer always has room for
+   the inspected prefix of the body, and a long head cannot push a body out of sight.
+2. The SPOE engine ``cnaf`` tells an agent about the request and sets ``txn.cnaf.block`` (decided:
+   0 or 1), ``txn.cnaf.event`` and ``txn.cnaf.watch`` from its answer.
+3. No ``txn.cnaf.block`` means that nobody decided within the budget, for whatever reason. It is
+   counted (``gpc0`` of the stick table ``unchecked``) and, unless the proxy fails open, refused.
+4. Blocked requests get the block page, everything else goes to the origin.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+from ipaddress import IPv6Address
+from pathlib import Path
+
+from cnaf.dataplane.messages import (
+    REQUEST_ARGUMENTS,
+    REQUEST_MESSAGE,
+    RESPONSE_ARGUMENTS,
+    RESPONSE_MESSAGE,
+)
+from cnaf.models.errors import InputError
+
+__all__ = [
+    "HEAD_BYTES",
+    "Address",
+    "ProxyConfig",
+    "agent_socket",
+    "page",
+    "render_haproxy",
+    "render_spoe",
+]
+
+#: Longest target, and longest header block, that is let through. Common servers stop earlier
+#: (Apache httpd: 8,190 bytes a line).
+HEAD_BYTES = 16_384
+# HTX keeps 8 bytes for each header and block beside its bytes, HAProxy takes up to 101 headers;
+# the reserve for rewriting holds what HAProxy adds (X-Forwarded-For).
+_REWRITE_BYTES = 2_048
+_OVERHEAD_BYTES = 6_144
+#: Bound of body_bytes, so that a frame stays far below the agent's own limit of 2 MiB.
+_MAX_BODY_BYTES = 1_048_576
+# Frames on one connection that wait for their answer. Fewer spread the load over more connections
+# (and workers), more save system calls; measured flat from 8 to 64.
+_WAITING_FRAMES = 16
+# sun_path holds 108 bytes, and HAProxy appends up to 20 while it swaps sockets on a reload.
+_MAX_SOCKET_PATH = 86
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host (name, IPv4 or IPv6 address without brackets) and a TCP port.
+
+    >>> Address.parse("[::1]:8080")
+    Address(host='::1', port=8080)
+    """
+
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        if not (_HOST_NAME.fullmatch(self.host) or _is_ipv6(self.host)) or len(self.host) > 253:
+            raise InputError(f"{self.host[:80]!r} is not a host", hint="give a name or address")
+        if not 0 < self.port < 65_536:
+            raise InputError(f"{self.port} is not a port", hint="ports are 1 to 65535")
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Return the address that ``HOST:PORT`` or ``[IPV6]:PORT`` spells, or raise InputError."""
+        host, _, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            host = ""
+        if not host or not _PORT.fullmatch(port):
+            raise InputError(
+                f"{text[:80]!r} is not an address",
+                hint="write HOST:PORT, as in 127.0.0.1:8080 or [::1]:8080",
+            )
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """One protected origin. Raises InputError for values that HAProxy must not see.
+
+    ``agent_sockets`` are the workers, one unix socket each; ``run_dir`` holds configuration,
+    sockets and pages and belongs to this proxy alone. With ``fail_open`` a request that nobody
+    decided within ``budget_ms`` passes, else it gets 503. ``record`` sends every response to the
+    agent, whatever it asked for; it takes exactly one worker.
+    """
+
+    listen: Address
+    origin: Address
+    agent_sockets: tuple[Path, ...]
+    run_dir: Path
+    fail_open: bool = True
+    #: Default of the failure contract; a decision takes well below one millisecond.
+    budget_ms: int = 100
+    record: bool = False
+    block_status: int = 403
+    #: Clients at once; each takes two file descriptors.
+    max_connections: int = 2_000
+    threads: int = 1
+    #: Inspected prefix of a body; a connection buffers so much while a request is decided.
+    body_bytes: int = 65_536
+    connect_timeout_s: int = 5
+    #: Head and inspected prefix of the body must arrive within this time (slow-loris bound).
+    request_timeout_s: int = 15
+    client_timeout_s: int = 60
+    server_timeout_s: int = 120
+    #: Silence on an upgraded connection (WebSocket).
+    tunnel_timeout_s: int = 3_600
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            if not low <= getattr(self, name) <= high:
+                raise InputError(f"{name} is {getattr(self, name)}", hint=f"give {low} to {high}")
+        if not self.agent_sockets:
+            raise InputError("a proxy needs an agent socket")
+        if len({path.name for path in self.agent_sockets}) != len(self.agent_sockets):
+            raise InputError("agent sockets need names that differ, not only directories")
+        if self.record and len(self.agent_sockets) != 1:
+            raise InputError("recording takes exactly one agent socket")
+        for path in (*self.agent_sockets, self.run_dir / _STATS_SOCKET):
+            _quote_path(path)
+            if len(str(path).encode()) > _MAX_SOCKET_PATH:
+                raise InputError(
+                    f"the socket path {path} is too long",
+                    hint=f"choose a directory so that it has at most {_MAX_SOCKET_PATH} bytes",
+                )
+
+    @property
+    def haproxy_file(self) -> Path:
+        """Where the configuration of HAProxy stands."""
+        return self.run_dir / "haproxy.cfg"
+
+    @property
+    def spoe_file(self) -> Path:
+        """Where the configuration of the SPOE engine stands."""
+        return self.run_dir / "spoe.cfg"
+
+    @property
+    def stats_socket(self) -> Path:
+        """HAProxy's runtime interface."""
+        return self.run_dir / _STATS_SOCKET
+
+
+_STATS_SOCKET = "haproxy.sock"
+_RANGES = (
+    ("budget_ms", 1, 60_000),
+    ("block_status", 400, 599),
+    ("max_connections", 1, 1_000_000),
+    ("threads", 1, 64),
+    ("body_bytes", 1, _MAX_BODY_BYTES),
+    ("connect_timeout_s", 1, 3_600),
+    ("request_timeout_s", 1, 3_600),
+    ("client_timeout_s", 1, 86_400),
+    ("server_timeout_s", 1, 86_400),
+    ("tunnel_timeout_s", 1, 604_800),
+)
+
+
+def agent_socket(run_dir: Path, index: int) -> Path:
+    """Return the socket of worker ``index`` in a proxy's directory."""
+    return run_dir / f"agent-{index}.sock"
+
+
+def page(name: str) -> str:
+    """Return one of the packaged pages that HAProxy answers with."""
+    return resources.files("cnaf.dataplane").joinpath("pages", name).read_text("utf-8")
+
+
+def render_haproxy(config: ProxyConfig) -> str:
+    """Return the configuration file of HAProxy."""
+    pages = {name: _quote_path(config.run_dir / name) for name in PAGES}
+    buffer = config.body_bytes + 2 * HEAD_BYTES + _REWRITE_BYTES + _OVERHEAD_BYTES
+    return f"""\
+global
+    nbthread {config.threads}
+    maxconn {config.max_connections}
+    hard-stop-after 10s
+    stats socket {_quote_path(config.stats_socket)} mode 600 level operator expose-fd listeners
+    tune.bufsize {buffer}
+    tune.maxrewrite {_REWRITE_BYTES}
+
+defaults
+    mode http
+    timeout connect {config.connect_timeout_s}s
+    timeout http-request {config.request_timeout_s}s
+    timeout client {config.client_timeout_s}s
+    timeout server {config.server_timeout_s}s
+    timeout tunnel {config.tunnel_timeout_s}s
+
+frontend cnaf
+    bind {config.listen}
+    option http-buffer-request
+    option forwardfor
+    unique-id-format %{{+X}}o%Ts-%rt-%pid
+{_filters(config)}\
+    acl long_target url,length gt {HEAD_BYTES}
+    acl long_headers req.hdrs,length gt {HEAD_BYTES}
+    http-request return status 414 content-type text/plain string "Target too long" if long_target
+    http-request return status 431 content-type text/plain string "Headers too long" if long_headers
+    acl decided var(txn.cnaf.block) -m found
+    acl blocked var(txn.cnaf.block) -m int 1
+    acl browser req.fhdr(accept) -m sub -i text/html
+    http-request track-sc0 str(unchecked) table unchecked if !decided
+    http-request sc-inc-gpc0(0) if !decided
+{"" if config.fail_open else _return(503, "unavailable", pages, "if !decided")}\
+{_return(config.block_status, "block", pages, "if blocked")}\
+    default_backend origin
+
+backend origin
+    server origin {config.origin}
+
+backend unchecked
+    stick-table type string len 16 size 1 store gpc0
+
+{_backends(config)}"""
+
+
+def render_spoe(config: ProxyConfig) -> str:
+    """Return the configuration file of the SPOE engines.
+
+    One engine asks about requests, whichever worker is free. With several workers, one engine for
+    each brings responses back to the worker that asked for them.
+    """
+    request = _message(REQUEST_MESSAGE, REQUEST_ARGUMENTS, config, "on-frontend-http-request")
+    if len(config.agent_sockets) == 1:
+        found = "" if config.record else " if { var(txn.cnaf.watch) -m found }"
+        response = _message(
+            RESPONSE_MESSAGE, RESPONSE_ARGUMENTS, config, f"on-http-response{found}"
+        )
+        names = f"{REQUEST_MESSAGE} {RESPONSE_MESSAGE}"
+        return _engine("cnaf", "agents", names, config) + request + response
+    engines = [_engine("cnaf", "agents", REQUEST_MESSAGE, config) + request]
+    for index, path in enumerate(config.agent_sockets):
+        event = f"on-http-response if {{ var(txn.cnaf.watch) -m str {_quote(path.name)} }}"
+        engines.append(
+            _engine(f"watch-{index}", f"agent-{index}", RESPONSE_MESSAGE, config)
+            + _message(RESPONSE_MESSAGE, RESPONSE_ARGUMENTS, config, event)
+        )
+    return "\n".join(engines)
+
+
+#: The packaged pages, written into a proxy's directory beside its configuration.
+PAGES = ("block.html", "block.json", "unavailable.html", "unavailable.json")
+
+
+def _return(status: int, name: str, pages: dict[str, str], condition: str) -> str:
+    event = ' hdr X-CNAF-Event "%[var(txn.cnaf.event)]"' if name == "block" else ""
+    lines = [
+        f"    http-request return status {status} content-type {kind}"
+        f" lf-file {pages[f'{name}.{ending}']} hdr Cache-Control no-store{event}"
+        f" {condition}{extra}\n"
+        for ending, kind, extra in (
+            ("html", '"text/html; charset=utf-8"', " browser"),
+            ("json", "application/json", ""),
+        )
+    ]
+    return "".join(lines)
+
+
+def _filters(config: ProxyConfig) -> str:
+    names = ["cnaf"]
+    if len(config.agent_sockets) > 1:
+        names += [f"watch-{index}" for index in range(len(config.agent_sockets))]
+    path = _quote_path(config.spoe_file)
+    return "".join(f"    filter spoe engine {name} config {path}\n" for name in names)
+
+
+def _backends(config: ProxyConfig) -> str:
+    # Health checks take a dead worker out before a request meets it.
+    check = "check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions"
+    servers = [
+        f"    server agent-{index} {_quote_path(path, 'unix@')} "
+        for index, path in enumerate(config.agent_sockets)
+    ]
+    backends = [_backend("agents", [f"{server}{check}\n" for server in servers])]
+    if len(servers) > 1:
+        backends += [
+            _backend(f"agent-{index}", [f"{server}track agents/agent-{index}\n"])
+            for index, server in enumerate(servers)
+        ]
+    return "\n".join(backends)
+
+
+def _backend(name: str, servers: list[str]) -> str:
+    return f"""\
+backend {name}
+    mode tcp
+    option spop-check
+    timeout server 60s
+    timeout check 2s
+{"".join(servers)}"""
+
+
+def _engine(name: str, backend: str, messages: str, config: ProxyConfig) -> str:
+    return f"""\
+[{name}]
+spoe-agent {name}
+    messages {messages}
+    option var-prefix cnaf
+    option pipelining
+    no option async
+    max-waiting-frames {_WAITING_FRAMES}
+    timeout hello 1s
+    timeout idle 30s
+    timeout processing {config.budget_ms}ms
+    use-backend {backend}
+"""
+
+
+def _message(name: str, arguments: dict[str, str], config: ProxyConfig, event: str) -> str:
+    args = " ".join(
+        f"{argument}={sample.format(body_bytes=config.body_bytes)}"
+        for argument, sample in arguments.items()
+    )
+    return f"""
+spoe-message {name}
+    args {args}
+    event {event}
+"""
+
+
+def _quote_path(path: Path, prefix: str = "") -> str:
+    if not path.is_absolute():
+        raise InputError(f"{path} is not an absolute path")
+    return _quote(f"{prefix}{path}")
+
+
+def _quote(text: str) -> str:
+    # Nothing but its own end is special between single quotes, and HAProxy has no way to write it.
+    if not text.isprintable() or "'" in text:
+        raise InputError(
+            f"{text!r} cannot stand in a configuration of HAProxy",
+            hint="use a path without quotes and control characters",
+        )
+    return f"'{text}'"
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return not IPv6Address(host).scope_id
+    except ValueError:
+        return False

@@ -1,0 +1,181 @@
+"""The verdict pipeline: one request in, one verdict out; no clock, no socket, no state.
+
+Steps run in order and each leaves evidence: protocol sanity, signatures, learned model, fusion.
+`cnaf inspect` and the agent behind HAProxy run this very code.
+
+Fusion, in one table (evidence of the strongest kind decides):
+
+    =============================  =====================================================
+    high-confidence evidence       block
+    anomaly beyond the target      block (structure alone never: see below)
+    medium evidence + anomaly      block, where the anomaly is beyond the supporting rate
+    medium evidence alone          alert
+    anomaly beyond the alert rate  alert
+    low evidence                   pass
+    =============================  =====================================================
+
+An endpoint with little evidence in CI only alerts: there the cost of being new is left out of the
+score before it is held against the target, so that a page which the tests forgot still works,
+while an attack on it shows in its values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnaf.enforcer.protocol import protocol_evidence
+from cnaf.models.exchange import Request
+from cnaf.models.explain import excerpt_around, explain
+from cnaf.models.fields import ParsedRequest
+from cnaf.models.limits import Limits
+from cnaf.models.parsing import RequestParser
+from cnaf.models.request_model import RequestModel, Score, Scorer
+from cnaf.models.verdict import Action, Confidence, Detector, Evidence, Verdict
+from cnaf.signatures.engine import SignatureEngine, SignatureMatch
+
+__all__ = ["Inspector", "Policy"]
+
+#: Sightings in CI from which on an endpoint counts as known well enough to block on its shape.
+_ENOUGH_SIGHTINGS = 3
+#: Evidence kept of one request; the rest repeats it.
+_MAX_EVIDENCE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a rule asks of the pipeline.
+
+    ``target_fpr`` is the share of benign requests that the model alone may block, ``alert_fpr``
+    the share it may alert on, ``support_fpr`` how rare a request must be to turn medium evidence
+    into a block.
+    """
+
+    action: Action = Action.BLOCK
+    signatures: bool = True
+    model: bool = True
+    target_fpr: float = 0.001
+    alert_fpr: float = 0.005
+    support_fpr: float = 0.05
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True, slots=True)
+class _Thresholds:
+    block: float
+    alert: float
+    support: float
+
+
+class Inspector:
+    """Runs the pipeline under one policy, with or without a model. Not thread-safe."""
+
+    def __init__(
+        self, policy: Policy, engine: SignatureEngine | None, model: RequestModel | None
+    ) -> None:
+        self.policy = policy
+        self._parser = RequestParser(policy.limits)
+        self._engine = engine if policy.signatures else None
+        self._scorer = Scorer(model) if model is not None and policy.model else None
+        infinity = float("inf")
+        self._thresholds = _Thresholds(infinity, infinity, infinity)
+        if self._scorer is not None:
+            threshold = self._scorer.model.calibration.threshold
+            self._thresholds = _Thresholds(
+                threshold(policy.target_fpr),
+                threshold(policy.alert_fpr),
+                threshold(policy.support_fpr),
+            )
+
+    def inspect(self, request: Request) -> Verdict:
+        """Return the verdict on one request; never raises on its content."""
+        parsed = self._parser.parse(request)
+        evidence = protocol_evidence(request, parsed)
+        matches = self._engine.match(parsed) if self._engine is not None else ()
+        score = self._scorer.score(parsed) if self._scorer is not None else None
+        decided = self._decide(evidence, matches, score)
+        if decided is Action.PASS and not evidence and not matches:
+            return _verdict(decided, (), score, None)
+        return self._explained(decided, evidence, matches, score, parsed)
+
+    def p_value(self, verdict: Verdict) -> float | None:
+        """Return the p-value of a verdict's score; the hot path leaves it out of a pass."""
+        if verdict.score is None or self._scorer is None:
+            return None
+        return self._scorer.model.calibration.p_value(verdict.score)
+
+    def _decide(
+        self,
+        evidence: list[Evidence],
+        matches: tuple[SignatureMatch, ...],
+        score: Score | None,
+    ) -> Action:
+        best = _strongest(evidence, matches)
+        anomaly = score.score if score is not None else 0.0
+        limits = self._thresholds
+        if best is Confidence.HIGH:
+            decided = Action.BLOCK
+        elif score is not None and _blockable(score) >= limits.block:
+            decided = Action.BLOCK
+        elif best is Confidence.MEDIUM:
+            decided = Action.BLOCK if anomaly >= limits.support else Action.ALERT
+        else:
+            decided = Action.ALERT if anomaly >= limits.alert else Action.PASS
+        if decided is Action.BLOCK and self.policy.action is Action.ALERT:
+            return Action.ALERT
+        return decided
+
+    def _explained(
+        self,
+        decided: Action,
+        evidence: list[Evidence],
+        matches: tuple[SignatureMatch, ...],
+        score: Score | None,
+        parsed: ParsedRequest,
+    ) -> Verdict:
+        limit = self.policy.limits.excerpt_bytes
+        found = [_signature_evidence(match, parsed, limit) for match in matches]
+        found = evidence + sorted(found, key=lambda e: _ORDER[e.confidence])
+        p_value = None
+        if score is not None and self._scorer is not None:
+            model = self._scorer.model
+            p_value = model.calibration.p_value(score.score)
+            if score.score >= self._thresholds.support:
+                found.extend(explain(model, parsed, score, limit=limit))
+        return _verdict(decided, tuple(found[:_MAX_EVIDENCE]), score, p_value)
+
+
+_ORDER = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
+
+
+def _strongest(
+    evidence: list[Evidence], matches: tuple[SignatureMatch, ...]
+) -> Confidence | None:
+    found = [e.confidence for e in evidence] + [match.rule.confidence for match in matches]
+    return min(found, key=_ORDER.__getitem__, default=None)
+
+
+def _blockable(score: Score) -> float:
+    """The score without what the endpoint's newness added, where CI knows little of it."""
+    endpoint = score.endpoint
+    if endpoint is None or endpoint.sightings < _ENOUGH_SIGHTINGS:
+        return score.score - score.newness
+    return score.score
+
+
+def _verdict(
+    action: Action, evidence: tuple[Evidence, ...], score: Score | None, p_value: float | None
+) -> Verdict:
+    if score is None:
+        return Verdict(action, evidence)
+    return Verdict(action, evidence, score.score, p_value, f"{score.method} {score.template}")
+
+
+def _signature_evidence(match: SignatureMatch, parsed: ParsedRequest, limit: int) -> Evidence:
+    field = parsed.fields[match.field_index]
+    excerpt, marks = excerpt_around(field.value, match.start, match.end, limit)
+    matched = field.value[match.start : match.end][:64].decode("utf-8", "replace")
+    rule = match.rule
+    return Evidence(
+        Detector.SIGNATURE, rule.id, rule.message, field.label, excerpt, rule.expected,
+        f"{matched!r}", rule.confidence, match.start, match.end, marks, None, tuple(rule.tags),
+    )  # fmt: skip

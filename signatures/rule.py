@@ -1,0 +1,114 @@
+"""What a rule is: patterns, where they may match, how much a match says, and its samples.
+
+A rule is data. Files are read in :mod:`cnaf.signatures.rule_files`, patterns are turned into
+databases in :mod:`cnaf.signatures.compiler`; nothing here touches either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cnaf.models.fields import Field, Location
+
+if TYPE_CHECKING:
+    from cnaf.models.verdict import Confidence
+
+__all__ = ["Pattern", "Rule", "Sample", "Severity", "Syntax", "Targets"]
+
+
+class Severity(StrEnum):
+    """How bad the attack is where it works, whatever the chance that it is one."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Syntax(StrEnum):
+    """A tokenizer that has the last word on what the patterns of a rule let through."""
+
+    SQL = "sql"
+    HTML = "html"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A regular expression, and whether it is held to the start or the end of a value.
+
+    ``body`` is the part that Hyperscan and :mod:`re` understand alike (no anchors, no
+    look-around, no back-references); letter case is ignored and ``.`` matches a newline, too.
+    """
+
+    body: str
+    at_start: bool = False
+    at_end: bool = False
+
+    @property
+    def expression(self) -> str:
+        """The expression that one value is searched with."""
+        start, end = "^" if self.at_start else "", "$" if self.at_end else ""
+        return f"{start}(?:{self.body}){end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Which fields a rule looks at: whole locations, and single names in or out of them.
+
+    Names are lower-case and compared without regard to case. An exception wins over a location,
+    a name wins over nothing else.
+    """
+
+    locations: frozenset[Location]
+    names: frozenset[tuple[Location, str]] = frozenset()
+    exceptions: frozenset[tuple[Location, str]] = frozenset()
+
+    def covers(self, field: Field) -> bool:
+        """Return whether the rule looks at this field."""
+        if field.location in self.locations:
+            return not self.exceptions or _key(field) not in self.exceptions
+        return bool(self.names) and _key(field) in self.names
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A canonical value that a rule must, or must not, fire on, and the field it stands in."""
+
+    value: bytes
+    location: Location
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One attack technique.
+
+    ``confidence`` HIGH means that a match alone may block: it practically never matches benign
+    traffic. ``max_length`` is the longest value, in bytes, that the rule judges (0: any): what is
+    an attack as a search term can be a code sample in an article. ``expected`` is the sentence
+    that evidence shows. With a ``syntax`` the patterns only choose what its tokenizer sees.
+    """
+
+    id: str
+    message: str
+    expected: str
+    severity: Severity
+    confidence: Confidence
+    tags: tuple[str, ...]
+    patterns: tuple[Pattern, ...]
+    targets: Targets
+    must_fire: tuple[Sample, ...]
+    must_not_fire: tuple[Sample, ...]
+    max_length: int = 0
+    syntax: Syntax | None = None
+
+    def looks_at(self, field: Field) -> bool:
+        """Return whether the rule judges this field, by its place and its length."""
+        fits = not self.max_length or len(field.value) <= self.max_length
+        return fits and self.targets.covers(field)
+
+
+def _key(field: Field) -> tuple[Location, str]:
+    return field.location, field.name.lower()
