@@ -187,6 +187,7 @@ async def serve(
         _remove_stale(socket_path)
         server = await loop.create_unix_server(lambda: _Session(agent), str(socket_path))
         socket_path.chmod(0o600)
+        mine = socket_path.lstat().st_ino
     except OSError as error:
         raise DataplaneError(
             f"the agent cannot listen on {socket_path}: {error.strerror or error}",
@@ -200,7 +201,10 @@ async def serve(
         server.close()
         for session in tuple(agent.sessions):
             session.close()
-        socket_path.unlink(missing_ok=True)
+        # An agent that comes to its end late must not take the socket of its successor along.
+        with contextlib.suppress(FileNotFoundError):
+            if socket_path.lstat().st_ino == mine:
+                socket_path.unlink()
         # One turn of the loop for the transports to flush their last frame.
         await asyncio.sleep(0)
 

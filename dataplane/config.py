@@ -50,9 +50,9 @@ _MAX_BODY_BYTES = 1_048_576
 # Frames on one connection that wait for their answer. Fewer spread the load over more connections
 # (and workers), more save system calls; measured flat from 8 to 64.
 _WAITING_FRAMES = 16
-# sun_path holds 108 bytes, and HAProxy appends up to 20 while it swaps sockets on a reload.
+# sun_path holds 108 bytes, and HAProxy appends up to 20 while it swaps sockets on a start.
 _MAX_SOCKET_PATH = 86
-_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
@@ -192,7 +192,7 @@ global
     nbthread {config.threads}
     maxconn {config.max_connections}
     hard-stop-after 10s
-    stats socket {_quote_path(config.stats_socket)} mode 600 level operator expose-fd listeners
+    stats socket {_quote_path(config.stats_socket)} mode 600 level operator
     tune.bufsize {buffer}
     tune.maxrewrite {_REWRITE_BYTES}
 
@@ -324,11 +324,8 @@ spoe-agent {name}
 """
 
 
-def _message(name: str, arguments: dict[str, str], config: ProxyConfig, event: str) -> str:
-    args = " ".join(
-        f"{argument}={sample.format(body_bytes=config.body_bytes)}"
-        for argument, sample in arguments.items()
-    )
+def _message(name: str, arguments: tuple[str, ...], config: ProxyConfig, event: str) -> str:
+    args = " ".join(arguments).format(body_bytes=config.body_bytes)
     return f"""
 spoe-message {name}
     args {args}
@@ -343,11 +340,12 @@ def _quote_path(path: Path, prefix: str = "") -> str:
 
 
 def _quote(text: str) -> str:
-    # Nothing but its own end is special between single quotes, and HAProxy has no way to write it.
-    if not text.isprintable() or "'" in text:
+    # Between single quotes only their end is special, and HAProxy has no way to write it. Later it
+    # expands $ in the paths of sockets and splits them at commas.
+    if not text.isprintable() or set(text) & set("'$,"):
         raise InputError(
             f"{text!r} cannot stand in a configuration of HAProxy",
-            hint="use a path without quotes and control characters",
+            hint="use a path without quotes, dollars, commas and control characters",
         )
     return f"'{text}'"
 

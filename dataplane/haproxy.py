@@ -1,12 +1,12 @@
-"""The life of one HAProxy process: found, checked, started, reloaded, stopped.
+"""The life of one HAProxy process: found, checked, started, asked, stopped.
 
-HAProxy runs in master-worker mode: the master keeps its process id and the listening sockets over
-reloads. Restarting it after a crash is the supervisor's business, see
-:mod:`cnaf.dataplane.plane`.
+HAProxy runs as one process in the foreground, so that its process id is that of the child. Starting
+it again after a crash is the supervisor's business, see :mod:`cnaf.dataplane.plane`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib.util
 import os
@@ -18,6 +18,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnaf.dataplane.config import (
     PAGES,
@@ -28,6 +29,9 @@ from cnaf.dataplane.config import (
     render_spoe,
 )
 from cnaf.models.errors import DataplaneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Binary", "HAProxy", "find_binary"]
 
@@ -108,53 +112,44 @@ class HAProxy:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the master while it runs."""
+        """Process id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def start(self) -> None:
-        """Write the configuration, check it, start, and wait until connections are accepted."""
+    def prepare(self) -> None:
+        """Write the configuration and see that HAProxy takes it and that its port is free."""
         self.write_config()
         self.check()
+        if self._predecessor() is None:
+            _probe(self.config.listen)
+
+    def start(self) -> None:
+        """Prepare, start, and wait until connections are accepted."""
+        self.prepare()
         self._stop_predecessor()
-        _probe(self.config.listen)
-        with self._log_file.open("wb") as log:
-            self._process = subprocess.Popen(
-                [*self._command(), "-W", "-q"],
-                env=self._binary.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Signals of the terminal are for this process, which stops HAProxy in its turn.
-                start_new_session=True,
-            )
-        self._pid_file.write_text(str(self._process.pid))
         try:
-            self._wait_for_worker(other_than="")
+            with self._writing_run_dir():
+                self._process = self._spawn()
+                self._pid_file.write_text(str(self._process.pid))
+            self._wait_until_ready()
         except DataplaneError:
             self.stop()
             raise
 
     def write_config(self) -> None:
         """Write configuration and pages into the run directory, which only this user may read."""
-        run_dir = self.config.run_dir
         files = {name: page(name) for name in PAGES}
         files[self.config.spoe_file.name] = render_spoe(self.config)
         files[self.config.haproxy_file.name] = render_haproxy(self.config)
-        try:
-            run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._writing_run_dir():
+            self.config.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name, text in files.items():
-                (run_dir / name).write_text(text, "utf-8")
-        except OSError as error:
-            raise DataplaneError(
-                f"the proxy's directory {run_dir} cannot be written: {error.strerror}",
-                hint="free disk space or give another directory",
-            ) from error
+                (self.config.run_dir / name).write_text(text, "utf-8")
 
     def check(self) -> None:
         """Let HAProxy parse its configuration (``haproxy -c``)."""
         try:
             result = subprocess.run(
-                [*self._command(), "-c", "-q"],
+                [*self._command(), "-c"],
                 env=self._binary.environment(),
                 capture_output=True,
                 text=True,
@@ -170,32 +165,19 @@ class HAProxy:
                 hint=f"see {self.config.haproxy_file}; does the host of the origin resolve?",
             )
 
-    def reload(self, config: ProxyConfig | None = None) -> None:
-        """Take a new configuration without refusing a connection; the listener is handed over."""
-        before = self._worker()
-        if config:
-            self.config = config
-        self.write_config()
-        self.check()
-        if self.pid is None:
-            raise DataplaneError("HAProxy does not run", hint="start it")
-        os.kill(self.pid, signal.SIGUSR2)
-        self._wait_for_worker(other_than=before)
-
     def stop(self, *, graceful: bool = False) -> None:
         """Stop, letting requests in flight end first where ``graceful``; at most 12 s."""
-        process = self._process
-        if process is None:
+        if self._process is None:
             return
-        if process.poll() is None:
-            process.send_signal(signal.SIGUSR1 if graceful else signal.SIGTERM)
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGUSR1 if graceful else signal.SIGTERM)
             try:
-                process.wait(_STOP_TIMEOUT_S)
+                self._process.wait(_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
-                # The workers are in the session of the master.
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        self._pid_file.unlink(missing_ok=True)
+                self._process.kill()
+                self._process.wait()
+        for path in (self._pid_file, self.config.stats_socket):
+            path.unlink(missing_ok=True)
 
     def command(self, line: str) -> str:
         """Return the answer of the runtime interface to one command."""
@@ -212,27 +194,41 @@ class HAProxy:
         return answer.decode("utf-8", "replace")
 
     def unchecked(self) -> int:
-        """Return how many requests nobody decided since the last start or reload."""
+        """Return how many requests nobody decided since the last start."""
         match = re.search(r"gpc0=(\d+)", self.command("show table unchecked"))
         return int(match[1]) if match else 0
 
     def _command(self) -> list[str]:
-        return [str(self._binary.path), "-f", str(self.config.haproxy_file)]
+        return [str(self._binary.path), "-f", str(self.config.haproxy_file), "-q"]
 
-    def _worker(self) -> str:
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self._log_file.open("wb") as log:
+            return subprocess.Popen(
+                [*self._command(), "-db"],
+                env=self._binary.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Signals of the terminal are for this process, which stops HAProxy in its turn.
+                start_new_session=True,
+            )
+
+    @contextlib.contextmanager
+    def _writing_run_dir(self) -> Iterator[None]:
         try:
-            match = re.search(r"^Pid: (\d+)", self.command("show info"), re.MULTILINE)
-        except DataplaneError:
-            return ""
-        return match[1] if match else ""
+            yield
+        except OSError as error:
+            raise DataplaneError(
+                f"the proxy's directory {self.config.run_dir} cannot be used: {error.strerror}",
+                hint="free disk space or give another directory",
+            ) from error
 
-    def _wait_for_worker(self, other_than: str) -> None:
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if self._worker() not in ("", other_than):
-                return
-            if self._process is None or self._process.poll() is not None:
-                break
+        while self.pid and time.monotonic() < deadline:
+            with contextlib.suppress(DataplaneError):
+                if f"\nPid: {self.pid}\n" in self.command("show info"):
+                    return
             time.sleep(_POLL_S)
         raise DataplaneError(
             f"HAProxy does not get ready: {_alerts(self._log_tail())}",
@@ -245,28 +241,30 @@ class HAProxy:
         except OSError:
             return ""
 
-    def _stop_predecessor(self) -> None:
-        # A supervisor that was killed leaves its HAProxy serving (fail-open); take over from it.
+    def _predecessor(self) -> int | None:
+        # A supervisor that was killed leaves its HAProxy serving (fail-open).
         # The process id alone proves nothing, it may be another program's by now.
         try:
             pid = int(self._pid_file.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
+            return None
+        return pid if os.fsencode(self.config.haproxy_file) in command else None
+
+    def _stop_predecessor(self) -> None:
+        pid = self._predecessor()
+        if pid is None:
             return
-        if os.fsencode(self.config.haproxy_file) not in command:
-            return
-        deadline = time.monotonic() + _STOP_TIMEOUT_S
-        try:
+        with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGTERM)
-            while time.monotonic() < deadline:
-                os.kill(pid, 0)
-                time.sleep(_POLL_S)
-        except ProcessLookupError:
-            return
-        raise DataplaneError(
-            f"the HAProxy of an earlier run (process {pid}) does not stop",
-            hint="stop it, then start again",
-        )
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        while self._predecessor() is not None:
+            if time.monotonic() > deadline:
+                raise DataplaneError(
+                    f"the HAProxy of an earlier run (process {pid}) does not stop",
+                    hint="stop it, then start again",
+                )
+            time.sleep(_POLL_S)
 
 
 def _probe(address: Address) -> None:

@@ -1,9 +1,9 @@
 """What HAProxy tells the agent: the arguments of a NOTIFY frame as a request or a response.
 
-The names below are those that :mod:`cnaf.dataplane.config` renders into the SPOE configuration;
-both ends come from here. This is the hot path (every request passes once), so it is one pass over
-the payload without intermediate objects. Header names are lower-case already: HAProxy makes them
-so when it parses.
+The sample expressions below are those that :mod:`cnaf.dataplane.config` renders into the SPOE
+configuration; both ends come from here. Arguments carry no names, their order is their meaning.
+This is the hot path (every request passes once), so it is one pass over the payload without
+intermediate objects. Header names are lower-case already: HAProxy makes them so when it parses.
 """
 
 from __future__ import annotations
@@ -28,24 +28,22 @@ __all__ = [
 REQUEST_MESSAGE = "request"
 RESPONSE_MESSAGE = "response"
 
-#: Argument name to HAProxy sample expression; ``{body_bytes}`` is the inspected prefix. ``pathq``
-#: is the target in origin form whatever form the client sent.
-REQUEST_ARGUMENTS: dict[str, str] = {
-    "id": "unique-id",
-    "src": "src",
-    "m": "method",
-    "t": "pathq",
-    "v": "req.ver",
-    "h": "req.hdrs_bin",
-    "b": "req.body,bytes(0,{body_bytes})",
-    "n": "req.body_size",
-}
-RESPONSE_ARGUMENTS: dict[str, str] = {
-    "id": "unique-id",
-    "s": "status",
-    "h": "res.hdrs_bin",
-}
+#: HAProxy's sample expressions; ``{body_bytes}`` is the inspected prefix. ``pathq`` is the target in
+#: origin form whatever form the client sent.
+REQUEST_ARGUMENTS = (
+    "unique-id",
+    "src",
+    "method",
+    "pathq",
+    "req.ver",
+    "req.hdrs_bin",
+    "req.body,bytes(0,{body_bytes})",
+    "req.body_size",
+)
+RESPONSE_ARGUMENTS = ("unique-id", "status", "res.hdrs_bin")
 
+# ::ffff:0:0/96, how an IPv4 client looks to a listener on [::].
+_MAPPED = bytes(10) + b"\xff\xff"
 _REQUEST = REQUEST_MESSAGE.encode()
 _RESPONSE = RESPONSE_MESSAGE.encode()
 
@@ -70,16 +68,16 @@ def decode_message(payload: bytes) -> Inquiry | Report:
     try:
         size = payload[0]
         name = payload[1 : 1 + size]
-        arguments = _decode_arguments(payload, 2 + size, payload[1 + size])
+        values = _decode_values(payload, 2 + size, payload[1 + size])
     except IndexError:
         raise FrameError("a message ends behind its frame") from None
     try:
         if name == _REQUEST:
-            return _inquiry(arguments)
+            return _inquiry(*values)
         if name == _RESPONSE:
-            return _report(arguments)
-    except (KeyError, TypeError, AttributeError, ValueError, OSError):
-        raise FrameError(f"a {name.decode()} message whose arguments have other types") from None
+            return _report(*values)
+    except (TypeError, ValueError):
+        raise FrameError(f"a {name.decode()} message whose arguments do not fit") from None
     raise FrameError("a message that is neither request nor response")
 
 
@@ -115,67 +113,74 @@ def decode_headers(block: bytes) -> Headers:
     return tuple(pairs)
 
 
-def _decode_arguments(data: bytes, at: int, count: int) -> dict[bytes, Any]:
+def _decode_values(data: bytes, at: int, count: int) -> list[Any]:
     # Same wire format as spop.decode_kv, which is its reference in the tests; addresses stay raw.
-    arguments: dict[bytes, Any] = {}
+    values: list[Any] = []
     for _ in range(count):
-        size = data[at]
-        at += 1
-        name = data[at : at + size]
-        at += size
-        kind = data[at] & 0x0F
-        at += 1
-        value: Any = None
+        if data[at]:
+            raise FrameError("an argument has a name")
+        kind = data[at + 1] & 0x0F
+        at += 2
         if kind in (8, 9):
             size = data[at]
             if size < 240:
                 at += 1
             else:
                 size, at = decode_varint(data, at)
-            value = data[at : at + size]
+            values.append(data[at : at + size])
             at += size
         elif 2 <= kind <= 5:
             value, at = decode_varint(data, at)
+            values.append(value)
         elif kind in (6, 7):
             size = 4 if kind == 6 else 16
-            value = data[at : at + size]
+            values.append(data[at : at + size])
             at += size
-        elif kind > 1:
+        elif kind <= 1:
+            values.append(None)
+        else:
             raise FrameError(f"values of type {kind} do not exist")
-        arguments[name] = value
     if at != len(data):
         raise FrameError("the arguments of a message do not fill its frame")
-    return arguments
+    return values
 
 
-def _inquiry(arguments: dict[bytes, Any]) -> Inquiry:
-    # Wrong types raise TypeError in the calls below, which decode_message turns into a refusal.
-    target = arguments[b"t"] or b""
-    if type(target) is not bytes:
+def _inquiry(
+    unique_id: bytes,
+    client: bytes | None,
+    method: bytes,
+    target: bytes | None,
+    version: bytes,
+    headers: bytes | None,
+    body: bytes | None,
+    size: int | None,
+) -> Inquiry:
+    # What HAProxy does not know comes as null. Other types fail in the calls below, but for these.
+    target, body = target or b"", body or b""
+    if type(target) is not bytes or type(body) is not bytes:
         raise TypeError
-    body = arguments[b"b"] or b""
-    size = len(body)
     return Inquiry(
-        str(arguments[b"id"], "ascii"),
-        _client(arguments[b"src"]),
+        str(unique_id, "ascii"),
+        _client(client) if client else "",
         Request(
-            str(arguments[b"m"], "ascii"),
+            str(method, "ascii"),
             target,
-            decode_headers(arguments[b"h"] or b""),
+            decode_headers(headers or b""),
             body,
-            max(arguments[b"n"] or 0, size),
-            str(arguments[b"v"], "ascii"),
+            max(size or 0, len(body)),
+            str(version, "ascii"),
         ),
     )
 
 
-def _report(arguments: dict[bytes, Any]) -> Report:
-    headers = decode_headers(arguments[b"h"] or b"")
-    return Report(str(arguments[b"id"], "ascii"), Response(int(arguments[b"s"]), headers))
+def _report(unique_id: bytes, status: int, headers: bytes | None) -> Report:
+    pairs = decode_headers(headers or b"")
+    return Report(str(unique_id, "ascii"), Response(int(status), pairs))
 
 
-def _client(address: bytes | None) -> str:
-    # A client on a unix socket has no address.
-    if not address:
-        return ""
-    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
+def _client(address: bytes) -> str:
+    if len(address) == 4:
+        return socket.inet_ntop(socket.AF_INET, address)
+    if address[:12] == _MAPPED:
+        return socket.inet_ntop(socket.AF_INET, address[12:])
+    return socket.inet_ntop(socket.AF_INET6, address)

@@ -65,7 +65,11 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class PlaneStats:
-    """Counters since the data plane started; ``unchecked`` requests had no decision in time."""
+    """Counters since the data plane started.
+
+    ``unchecked`` requests had no decision in time. HAProxy counts them and is asked every second, so
+    those of the last second before it crashes are lost.
+    """
 
     agent_restarts: int
     haproxy_restarts: int
@@ -176,13 +180,14 @@ class DataPlane:
         self._agent_restarts = 0
         self._haproxy_restarts = 0
         # HAProxy counts from zero after each start: what earlier ones counted, and the last look.
+        self._counting = threading.Lock()
         self._unchecked_before = 0
         self._unchecked = 0
 
     def __enter__(self) -> DataPlane:
         try:
-            # The proxy's directory has to be there before the workers put their sockets into it.
-            self.haproxy.write_config()
+            # Makes the directory of the workers' sockets, and finds what is wrong before they warm up.
+            self.haproxy.prepare()
             for worker in self._workers:
                 worker.start()
             self._wait_for_workers()
@@ -210,7 +215,8 @@ class DataPlane:
     def stats(self) -> PlaneStats:
         """Return the counters, that of unchecked requests read from HAProxy now."""
         self._count_unchecked()
-        unchecked = self._unchecked_before + self._unchecked
+        with self._counting:
+            unchecked = self._unchecked_before + self._unchecked
         return PlaneStats(self._agent_restarts, self._haproxy_restarts, unchecked)
 
     def stop(self, *, graceful: bool = False) -> None:
@@ -260,6 +266,9 @@ class DataPlane:
     def _restart_haproxy(self, now: float) -> None:
         self._haproxy_restarts += 1
         self._life.started(now)
+        with self._counting:
+            self._unchecked_before += self._unchecked
+            self._unchecked = 0
         try:
             self.haproxy.start()
             _log.warning("HAProxy ended and was started again")
@@ -276,11 +285,8 @@ class DataPlane:
             _log.error("%s", error)
 
     def _count_unchecked(self) -> None:
-        with contextlib.suppress(DataplaneError):
-            count = self.haproxy.unchecked()
-            if count < self._unchecked:
-                self._unchecked_before += self._unchecked
-            self._unchecked = count
+        with self._counting, contextlib.suppress(DataplaneError):
+            self._unchecked = self.haproxy.unchecked()
 
 
 def _answers(path: Path, timeout_s: float) -> bool:

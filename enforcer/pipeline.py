@@ -35,8 +35,6 @@ from cnaf.signatures.engine import SignatureEngine, SignatureMatch
 
 __all__ = ["Inspector", "Policy"]
 
-#: Sightings in CI from which on an endpoint counts as known well enough to block on its shape.
-_ENOUGH_SIGHTINGS = 3
 #: Evidence kept of one request; the rest repeats it.
 _MAX_EVIDENCE = 12
 
@@ -157,7 +155,7 @@ def _strongest(
 def _blockable(score: Score) -> float:
     """The score without what the endpoint's newness added, where CI knows little of it."""
     endpoint = score.endpoint
-    if endpoint is None or endpoint.sightings < _ENOUGH_SIGHTINGS:
+    if endpoint is None or endpoint.thin:
         return score.score - score.newness
     return score.score
 

@@ -31,7 +31,7 @@ from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS
 from cnaf.models.value_types import ValueType, kind_of
 from joblib import Parallel, delayed
 
-__all__ = ["FitOptions", "FitResult", "Progress", "fit"]
+__all__ = ["FitOptions", "FitResult", "Progress", "calibrate", "fit"]
 
 #: Called with a stage's name, steps done and steps in all.
 Progress = Callable[[str, int, int], None]
@@ -127,7 +127,7 @@ class _Fit:
         model = RequestModel(
             self._profiles(total), self._endpoints(tree), tree, final.table, final.escapes,
             final.seen, final.usual, scales, points, slopes, structure, forest,
-            _calibration(requests),
+            calibrate(requests),
         )  # fmt: skip
         self.progress("Counting all sessions", 1, 1)
         return FitResult(model, requests)
@@ -337,7 +337,8 @@ def _surprises(
     return result
 
 
-def _calibration(scores: npt.NDArray[np.float64]) -> Calibration:
+def calibrate(scores: npt.NDArray[np.float64]) -> Calibration:
+    """Return the calibration by held-out scores (float64, one a request, at least one)."""
     ordered = np.sort(scores.astype(np.float32))
     n = len(ordered)
     ranks = n - np.searchsorted(ordered, ordered, side="left")

@@ -7,6 +7,7 @@ bytes. Values come out after the format's own decoding; :mod:`cnaf.models.parsin
 from __future__ import annotations
 
 import re
+import zlib
 from typing import TYPE_CHECKING
 from xml.parsers import expat
 
@@ -18,17 +19,28 @@ if TYPE_CHECKING:
 
     from cnaf.models.limits import Limits
 
-__all__ = ["BodyError", "DepthError", "DoctypeError", "body_fields"]
+__all__ = ["BodyError", "CodingError", "DepthError", "DoctypeError", "body_fields", "plain_body"]
 
-_BOUNDARY = re.compile(rb'boundary="?([^";,\s]{1,200})', re.IGNORECASE)
-_DISPOSITION = re.compile(rb'(?i);\s*(filename\*?|name)=(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))')
+_BOUNDARY = re.compile(rb'boundary=(?:"([^"]{1,200})"|([^";,\s]{1,200}))', re.IGNORECASE)
+# What may follow a boundary on its line; two hyphens close the body (RFC 2046, 5.1.1).
+_BOUNDARY_END = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
+_HEAD_END = re.compile(rb"(?:\A|\r?\n)\r?\n")
+_DISPOSITION = re.compile(rb"(?im)^content-disposition:[^\n]*(?:\n[ \t][^\n]*)*")
+_PARAMETER = re.compile(rb'(?i);\s*(filename\*?|name)=(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))')
 _FORM_START = re.compile(rb"[\w.\-\[\]%+]{1,128}=")
+_HTML_START = re.compile(rb"<!doctype\s+html\s*>", re.IGNORECASE)
 #: Bytes of an uploaded file that are inspected; magic numbers and script tags come early.
 _FILE_PREFIX = 4096
+#: Characters of a name that its children's names repeat: a long one must not be multiplied.
+_PREFIX_CAP = 256
 
 
 class BodyError(ValueError):
     """A body that is not what its content type says; the message says why."""
+
+
+class CodingError(BodyError):
+    """A content coding that is not undone here, or that the body is not in."""
 
 
 class DepthError(BodyError):
@@ -49,6 +61,24 @@ def body_fields(content_type: bytes, body: bytes, limits: Limits) -> Iterator[Fi
     return parser(content_type, body, limits)
 
 
+def plain_body(coding: bytes, body: bytes, cap: int) -> bytes:
+    """Return at most ``cap`` bytes of a body without its content coding (RFC 9110, 8.4).
+
+    Some frameworks inflate bodies unasked, so a compressed one must be looked into. A body that
+    ends early gives what it holds. Raises CodingError for a coding other than gzip and deflate.
+    """
+    name = coding.strip().lower()
+    if name in (b"", b"identity"):
+        return body
+    if name not in (b"gzip", b"x-gzip", b"deflate"):
+        raise CodingError(f"the content coding {coding[:64].decode('latin-1')!r} is not inspected")
+    try:
+        # 32 more window bits: zlib's or gzip's header, whichever is there.
+        return zlib.decompressobj(zlib.MAX_WBITS + 32).decompress(body, cap)
+    except zlib.error as error:
+        raise CodingError(f"not {name.decode()}: {error}") from None
+
+
 def _form(_type: bytes, body: bytes, _limits: Limits) -> Iterator[Field]:
     yield Field(Location.FORM, "", body)
 
@@ -67,57 +97,75 @@ def _json(_type: bytes, body: bytes, limits: Limits) -> Iterator[Field]:
         # orjson refuses nesting beyond 1024 by itself, so its recursion is bounded.
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BodyError(f"not JSON: {error}") from None
+        kind = DepthError if error.msg.startswith("depth limit") else BodyError
+        raise kind(f"not JSON: {error}") from None
     stack: list[tuple[str, object, int]] = [("", document, 0)]
     while stack:
         name, value, depth = stack.pop()
         if depth > limits.depth:
             raise DepthError(f"JSON nested deeper than {limits.depth}")
-        if isinstance(value, dict):
-            prefix = f"{name}." if name else ""
+        if isinstance(value, dict) and value:
+            prefix = f"{name[:_PREFIX_CAP]}." if name else ""
             # Reversed, so that the stack gives the document's own order.
-            stack.extend((prefix + key, item, depth + 1) for key, item in reversed(value.items()))
-        elif isinstance(value, list):
-            stack.extend((f"{name}[]", item, depth + 1) for item in reversed(value))
+            for key, item in reversed(value.items()):
+                if len(key) > _PREFIX_CAP:
+                    yield Field(Location.JSON, "(name)", key.encode("utf-8", "replace"))
+                stack.append((prefix + key[:_PREFIX_CAP], item, depth + 1))
+        elif isinstance(value, list) and value:
+            item_name = f"{name[:_PREFIX_CAP]}[]"
+            stack.extend((item_name, item, depth + 1) for item in reversed(value))
         elif isinstance(value, str):
             yield Field(Location.JSON, name, value.encode("utf-8", "replace"))
         else:
-            yield Field(Location.JSON, name, orjson.dumps(value))
+            yield Field(Location.JSON, name, b"" if value in ({}, []) else orjson.dumps(value))
 
 
 def _multipart(content_type: bytes, body: bytes, limits: Limits) -> Iterator[Field]:
-    match = _BOUNDARY.search(content_type)
-    if match is None:
-        raise BodyError("multipart without a boundary")
-    parts = body.split(b"--" + match[1], limits.fields + 2)
+    """Where readers of multipart differ, refuse: each would see other parts than we do."""
+    found = {quoted or plain for quoted, plain in _BOUNDARY.findall(content_type)}
+    if len(found) != 1:
+        raise BodyError("multipart with several boundaries" if found else "multipart without one")
+    parts = (b"\n" + body).split(b"\n--" + found.pop(), limits.fields + 2)
     if len(parts) < 2:
         raise BodyError("the boundary that the header names is not in the body")
-    for part in parts[1:]:
-        if part.startswith(b"--"):
+    for number, part in enumerate(parts[1:], 2):
+        end = _BOUNDARY_END.match(part)
+        if end is None:
+            raise BodyError("a boundary with other text on its line")
+        if end[1]:
+            if part[end.end() :].strip() or number < len(parts):
+                raise BodyError("text after the closing boundary")
             return
-        head, found, content = part.partition(b"\r\n\r\n")
-        if not found:
-            head, found, content = part.partition(b"\n\n")
-        if not found:
+        head_end = _HEAD_END.search(part, end.end())
+        if head_end is None:
             raise BodyError("a part without an end to its headers")
-        yield from _part(head, content.removesuffix(b"\n").removesuffix(b"\r"))
+        yield from _part(part[end.end() : head_end.start()], part[head_end.end() :])
 
 
 def _part(head: bytes, content: bytes) -> Iterator[Field]:
-    names = {m[1].lower(): m[2] if m[2] is not None else m[3] for m in _DISPOSITION.finditer(head)}
-    name = names.get(b"name", b"").decode("utf-8", "replace")
-    filename = names.get(b"filename", names.get(b"filename*"))
-    if filename is None:
-        yield Field(Location.MULTIPART, name, content)
-    else:
-        yield Field(Location.FILENAME, name, filename)
+    dispositions = _DISPOSITION.findall(head)
+    if len(dispositions) > 1:
+        raise BodyError("a part with several Content-Disposition headers")
+    found = _PARAMETER.finditer(dispositions[0] if dispositions else b"")
+    parameters = {m[1].lower(): m[2] if m[2] is not None else m[3] for m in found}
+    name = parameters.get(b"name", b"").decode("utf-8", "replace")
+    content = content.removesuffix(b"\r")
+    for key in (b"filename", b"filename*"):
+        if key in parameters:
+            yield Field(Location.FILENAME, name, parameters[key])
+    # Readers that do not know the starred form take such a part for a plain field.
+    if b"filename" in parameters:
         yield Field(Location.FILE, name, content[:_FILE_PREFIX])
+    else:
+        yield Field(Location.MULTIPART, name, content)
 
 
 def _xml(_type: bytes, body: bytes, limits: Limits) -> Iterator[Field]:
     reader = _XmlReader(limits.depth)
     parser = expat.ParserCreate()
     parser.buffer_text = True
+    # One text is one field, however long: a split could hide what stands across it.
+    parser.buffer_size = max(1, len(body))
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
@@ -125,7 +173,10 @@ def _xml(_type: bytes, body: bytes, limits: Limits) -> Iterator[Field]:
     parser.StartDoctypeDeclHandler = reader.doctype
     try:
         parser.Parse(body, True)
-    except expat.ExpatError as error:
+    except BodyError:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # The latter two: an encoding that Python does not know, or not byte by byte.
         raise BodyError(f"not XML: {error}") from None
     yield from reader.fields
 
@@ -139,18 +190,19 @@ class _XmlReader:
         self._path: list[str] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._path.append(tag)
+        parent = f"{self._path[-1][:_PREFIX_CAP]}." if self._path else ""
+        self._path.append(parent + tag[:_PREFIX_CAP])
         if len(self._path) > self._depth_cap:
             raise DepthError(f"XML nested deeper than {self._depth_cap}")
         for name, value in attributes.items():
-            self._add(f"{'.'.join(self._path)}@{name}", value)
+            self._add(f"{self._path[-1]}@{name[:_PREFIX_CAP]}", value)
 
     def end(self, _tag: str) -> None:
         self._path.pop()
 
     def text(self, text: str) -> None:
         if text.strip():
-            self._add(".".join(self._path), text)
+            self._add(self._path[-1], text)
 
     def doctype(self, name: str, *_rest: object) -> None:
         raise DoctypeError(f"declares the document type {name[:64]!r}")
@@ -190,6 +242,6 @@ def _sniff(body: bytes) -> Callable[[bytes, bytes, Limits], Iterator[Field]]:
     start = body[:256].lstrip()
     if start[:1] in (b"{", b"["):
         return _json
-    if start[:5].lower() in (b"<?xml", b"<!doc"):
+    if start[:5].lower() in (b"<?xml", b"<!doc") and not _HTML_START.match(start):
         return _xml
     return _form if _FORM_START.match(start) else _opaque

@@ -18,19 +18,26 @@ from cnaf.models.errors import ArtifactFormatError
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Location
 from cnaf.models.forest import FlatForest
+from cnaf.models.forest_checks import check_forest
 from cnaf.models.kernels import MEASURES
 from cnaf.models.ngrams import NgramTable
+from cnaf.models.refusals import refused, require
 from cnaf.models.request_model import Endpoint, FieldProfile, RequestModel
 from cnaf.models.value_types import ValueType
 
-__all__ = ["MODEL_VERSION", "model_from_parts", "model_to_parts"]
+__all__ = ["MODEL_VERSION", "TARGET_RATES", "model_from_parts", "model_to_parts"]
 
 #: Raised whenever a reader of the previous version would score differently.
 MODEL_VERSION = 1
 _MAX_PROFILES = 4096
 _MAX_ENDPOINTS = 65_536
 _MAX_TREES = 1000
-_MAX_TREE_NODES = 1 << 16
+#: scikit-learn stops at the logarithm of the samples a tree was grown on, which is 8 for 256.
+_MAX_DEPTH = 32
+#: False-positive rates whose thresholds are written out for readers; any other can be computed.
+TARGET_RATES = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05)
+#: Artifacts hold finite numbers only; this one stands for "no value of the sample was so rare".
+_NEVER = np.finfo(np.float32).max
 
 _Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -51,6 +58,8 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
             [e.method, e.template, e.sightings, _ranges(sorted(e.fields))] for e in model.endpoints
         ],
         "templates": _without(model.tree.templates(), {e.template for e in model.endpoints}),
+        # For people and other tools: scoring derives thresholds from the held-out scores.
+        "thresholds": {f"{rate:g}": _finite(model.calibration, rate) for rate in TARGET_RATES},
     }
     arrays = {
         "ngram_tags": model.table.tags,
@@ -59,7 +68,7 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
         "seen": model.seen,
         "usual": model.usual,
         "scales": model.scales,
-        "tail_points": model.tail_points,
+        "tail_points": np.minimum(model.tail_points, _NEVER),
         "tail_slopes": model.tail_slopes,
         "structure": model.structure,
         "forest_step": model.forest.step,
@@ -78,28 +87,27 @@ def model_from_parts(described: Mapping[str, Any], arrays: _Arrays) -> RequestMo
         return _read(described, arrays)
     except ArtifactFormatError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise ArtifactFormatError(
-            f"the model's description is malformed: {type(error).__name__} {error}",
-            hint="learn the image again",
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise refused(
+            f"its description is malformed: {type(error).__name__} {str(error)[:200]}"
         ) from error
 
 
 def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
-    _require(described["version"] == MODEL_VERSION, f"version {described['version']!r} is unknown")
-    _require(described["measures"] == list(MEASURES), "its measures are not those of this release")
-    _require(described["columns"] == list(COLUMNS), "its features are not those of this release")
-    _require(len(described["profiles"]) <= _MAX_PROFILES, "too many profiles")
-    _require(len(described["endpoints"]) <= _MAX_ENDPOINTS, "too many endpoints")
+    require(described["version"] == MODEL_VERSION, f"version {described['version']!r} is unknown")
+    require(described["measures"] == list(MEASURES), "its measures are not those of this release")
+    require(described["columns"] == list(COLUMNS), "its features are not those of this release")
+    require(len(described["profiles"]) <= _MAX_PROFILES, "too many profiles")
+    require(len(described["endpoints"]) <= _MAX_ENDPOINTS, "too many endpoints")
     profiles = tuple(_profile(row) for row in described["profiles"])
     endpoints = tuple(_endpoint(row, len(profiles)) for row in described["endpoints"])
     templates = {e.template for e in endpoints} | {_text(t) for t in described["templates"]}
     scopes = len(profiles) + len(ValueType) + 1
     m = len(MEASURES)
     tags = _array(arrays, "ngram_tags", np.uint16, (None,))
-    _require(len(tags) >= 64, "the n-gram table is too small")
+    require(len(tags) >= 64, "the n-gram table is too small")
     # A table without an empty slot would make every lookup walk all probes.
-    _require(bool((tags == 0).any()), "the n-gram table is full")
+    require(bool((tags == 0).any()), "the n-gram table is full")
     return RequestModel(
         profiles,
         endpoints,
@@ -109,7 +117,7 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
         _array(arrays, "seen", np.uint64, (scopes,)),
         _array(arrays, "usual", np.float32, (scopes,)),
         _positive(_array(arrays, "scales", np.float32, (scopes, m)), "scales"),
-        _array(arrays, "tail_points", np.float32, (m + 1, STEPS)),
+        _tails(_array(arrays, "tail_points", np.float32, (m + 1, STEPS))),
         _positive(_array(arrays, "tail_slopes", np.float32, (m + 1,)), "tail_slopes"),
         _array(arrays, "structure", np.float32, (3,)),
         _forest(arrays, float(described["forest_normal"])),
@@ -128,66 +136,64 @@ def _endpoint(row: Sequence[Any], profiles: int) -> Endpoint:
     method, template, sightings, ranges = row
     fields: set[int] = set()
     for first, last in ranges:
-        _require(0 <= first <= last < profiles, f"endpoint {template!r} names no known field")
+        require(0 <= first <= last < profiles, f"endpoint {template!r} names no known field")
         fields.update(range(first, last + 1))
     return Endpoint(_text(method), _text(template), int(sightings), frozenset(fields))
 
 
 def _forest(arrays: _Arrays, normal: float) -> FlatForest:
     step = _array(arrays, "forest_step", np.uint16, (None,))
-    nodes = len(step)
-    feature = _array(arrays, "forest_feature", np.uint8, (nodes,))
-    value = _array(arrays, "forest_value", np.float32, (nodes,))
+    feature = _array(arrays, "forest_feature", np.uint8, (len(step),))
+    value = _array(arrays, "forest_value", np.float32, (len(step),))
     roots = _array(arrays, "forest_roots", np.int32, (None,))
-    _require(0 < len(roots) <= _MAX_TREES and normal > 0, "the forest has no or too many trees")
-    _require(roots[0] == 0 and bool((np.diff(roots) > 0).all()), "roots do not ascend from 0")
-    _require(int(roots[-1]) < nodes, "a root is outside of the forest")
-    sizes = np.diff(np.append(roots, nodes))
-    _require(int(sizes.max()) <= _MAX_TREE_NODES, "a tree is too large")
-    _require(bool((feature < len(COLUMNS)).all()), "a node asks for a feature that is none")
-    ends = np.repeat(roots + sizes, sizes)
-    index = np.arange(nodes)
-    inner = step > 0
-    # Children stand after their parent and inside of its tree, so every walk ends at a leaf.
-    inside = (index + step < ends) & (step >= 2)
-    _require(bool(inside[inner].all()), "a child is outside of its tree")
+    require(len(roots) <= _MAX_TREES and 0 < normal < np.inf, "its forest has no scale of depth")
+    # Preorder: the left child is the next node, the right one a step away; step 0 is a leaf.
+    index = np.arange(len(step))
+    leaf = step == 0
+    left, right = np.where(leaf, -1, index + 1), np.where(leaf, -1, index + step)
+    check_forest(left, right, feature, roots, len(COLUMNS), _MAX_DEPTH)
     return FlatForest(step, feature, value, roots, normal)
 
 
 def _calibration(arrays: _Arrays, total: int) -> Calibration:
     scores = _array(arrays, "held_out_scores", np.float32, (None,))
     ranks = _array(arrays, "held_out_ranks", np.int32, (len(scores),))
-    _require(len(scores) > 0, "it was never calibrated")
-    _require(bool((np.diff(scores) >= 0).all()), "calibration scores do not ascend")
-    _require(bool((ranks > 0).all() and (ranks <= total).all()), "calibration ranks are wrong")
+    require(len(scores) > 0, "it was never calibrated")
+    require(bool((np.diff(scores) >= 0).all()), "calibration scores do not ascend")
+    require(bool((ranks > 0).all() and (ranks <= total).all()), "calibration ranks are wrong")
     return Calibration(scores, ranks, total)
 
 
 def _array(
     arrays: _Arrays, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]
 ) -> npt.NDArray[Any]:
-    _require(name in arrays, f"the array {name} is missing")
+    require(name in arrays, f"the array {name} is missing")
     array = arrays[name]
     fits = array.dtype == dtype and array.ndim == len(shape)
     fits = fits and all(s is None or s == n for s, n in zip(shape, array.shape, strict=True))
-    _require(fits, f"the array {name} is {array.dtype}{array.shape}, not {dtype.__name__}{shape}")
+    require(fits, f"the array {name} is {array.dtype}{array.shape}, not {dtype.__name__}{shape}")
     return np.ascontiguousarray(array)
 
 
+def _tails(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    require(bool((np.diff(points, axis=1) >= 0).all()), "its tails do not ascend")
+    return np.where(points == _NEVER, np.float32(np.inf), points)
+
+
+def _finite(calibration: Calibration, rate: float) -> float | None:
+    threshold = calibration.threshold(rate)
+    return threshold if threshold < np.inf else None
+
+
 def _positive(array: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
-    _require(bool((array >= 0).all()), f"the array {name} holds a negative number")
+    require(bool((array >= 0).all()), f"the array {name} holds a negative number")
     return array
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or len(value) > 4096:
-        raise ArtifactFormatError("a name is no text, or too long", hint="learn the image again")
+        raise refused("a name is no text, or too long")
     return value
-
-
-def _require(holds: bool, reason: str) -> None:
-    if not holds:
-        raise ArtifactFormatError(f"the model does not fit: {reason}", hint="learn the image again")
 
 
 def _ranges(numbers: list[int]) -> list[list[int]]:

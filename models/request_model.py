@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cnaf.models.forest import FlatForest
 
 __all__ = [
+    "ENOUGH_SIGHTINGS",
     "TYPE_PREFIX",
     "VALUE_CAP",
     "Endpoint",
@@ -54,6 +55,8 @@ _CLIENT_HEADERS: Final = frozenset(
 _UNSEEN: Final = COLUMNS.index("unseen-endpoint")
 #: Bytes of a value that the kernel walks; an attack that starts later is the signatures' to find.
 VALUE_CAP: Final = 8192
+#: Sightings in CI from which on an endpoint counts as known well enough to block on its shape.
+ENOUGH_SIGHTINGS: Final = 3
 #: Bytes that tell the type of a value in a field that the image never showed.
 TYPE_PREFIX: Final = 256
 
@@ -78,6 +81,11 @@ class Endpoint:
     template: str
     sightings: int
     fields: frozenset[int]
+
+    @property
+    def thin(self) -> bool:
+        """Whether the endpoint was seen too rarely to block on what is new about it."""
+        return self.sightings < ENOUGH_SIGHTINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from cnaf.signatures.rule_files import built_in_rules
 from cnaf.signatures.tokenizers import is_injection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cnaf.models.fields import ParsedRequest
     from cnaf.signatures.rule import Rule
@@ -59,13 +59,15 @@ class SignatureEngine:
 
     def match(self, request: ParsedRequest) -> tuple[SignatureMatch, ...]:
         """Return at most one match a rule, that of the first field in which it holds."""
-        self._find(request.buffer, self._on_hit)
-        if not self._hits:
-            return ()
+        hits = self._hits
         try:
+            self._find(request.buffer, self._on_hit)
+            if not hits:
+                return ()
             candidates = self._candidates(request)
         finally:
-            self._hits.clear()
+            # Also after an error: no hit of one request may be taken for one of the next.
+            hits.clear()
         found: dict[int, SignatureMatch] = {}
         for field_index in sorted(candidates):
             wanted = candidates[field_index].difference(found)
@@ -104,10 +106,23 @@ class SignatureEngine:
             found[rule_index] = SignatureMatch(rule, field_index, start, end)
 
 
-def _collector(hits: list[tuple[int, int]]):  # type: ignore[no-untyped-def]
+def _collector(hits: list[tuple[int, int]]) -> Callable[[int, int, int, int, object], None]:
     append = hits.append
 
     def on_hit(rule: int, _start: int, end: int, _flags: int, _context: object) -> None:
         append((rule, end))
 
     return on_hit
+
+
+def _spanner(
+    spans: dict[int, tuple[int, int]],
+) -> Callable[[int, int, int, int, object], None]:
+    def on_span(rule: int, start: int, end: int, _flags: int, _context: object) -> None:
+        # A hit comes for each end. The leftmost start wins, and the longest match from there:
+        # it shows a number or a name whole where a shorter one would already do.
+        known = spans.get(rule)
+        if known is None or start < known[0] or (start == known[0] and end > known[1]):
+            spans[rule] = start, end
+
+    return on_span

@@ -3,7 +3,9 @@
 A file is one class of attack. Its ``[defaults]`` fill in what a ``[[rule]]`` leaves out, and a
 pattern may hold ``(?&name)`` where the file's ``[fragments]`` define that piece once. Samples are
 strings of canonical bytes written as Latin-1 where they are not ASCII (``"\\u00e5"`` is the byte
-E5), or tables of ``value`` and ``in`` (``"header:user-agent"``).
+E5), or tables of ``value`` and ``in`` (``"header:user-agent"``). Targets are locations (``"query"``),
+named fields (``"header:referer"``), exceptions (``"!form:content"``) and two short forms:
+``"@values"``, all that an app is told, and ``"!@prose"``, not where people write texts.
 
     [[rule]]
     id = "cnaf-sqli-001"          stable, its prefix is the file's class
@@ -17,6 +19,7 @@ from __future__ import annotations
 import re
 import tomllib
 from importlib import resources
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from cnaf.models.errors import InputError
@@ -40,8 +43,25 @@ _CLASS = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _REFERENCE = re.compile(r"\(\?&([a-z_]+)\)")
 _TAG = re.compile(r"CWE-\d{1,5}|CAPEC-\d{1,4}|T\d{4}(?:\.\d{3})?")
 #: What the two engines do not have in common; a backslash before ``(`` makes it plain text.
-_UNSHARED = re.compile(r"(?<!\\)\(\?(?!:)|\\[1-9AZzGKX]")
+_UNSHARED = re.compile(r"(?<!\\)\(\?(?!:)|\\[1-9AZzGKXv]|\{,")
+#: Escapes and classes, where an anchor's character is text.
+_LITERAL = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _LOCATIONS = {location.label: location for location in Location}
+#: Names under which people write texts: articles, comments, source code. A code sample is normal
+#: there, so rules that block by themselves leave them to rules of medium confidence.
+_PROSE = (
+    "body", "code", "comment", "comment_content", "content", "content.raw", "css", "customized",
+    "data[wp_autosave][content]", "data[wp_autosave][excerpt]", "description", "excerpt",
+    "excerpt.raw", "html", "markdown", "newcontent", "post_content", "post_excerpt", "source",
+    "text", "widget-custom_html[#][content]", "widget-text[#][text]",
+)  # fmt: skip
+#: Short forms in targets: all places of an app's own values, and texts taken out of them.
+_SHORT_TARGETS = {
+    "@values": ("path", "query", "form", "json", "xml", "multipart", "cookie", "body",
+                "header:user-agent", "header:referer", "header:x-forwarded-for"),
+    "!@prose": tuple(f"!{label}:{name}" for label in ("form", "json", "multipart")
+                     for name in _PROSE),
+}  # fmt: skip
 #: Samples that a rule must bring of either kind.
 _MIN_SAMPLES = 2
 _MAX_PATTERN = 4096
@@ -204,6 +224,8 @@ def _pattern(reader: _Reader, text: str, fragments: Mapping[str, object]) -> Pat
             raise reader.wrong("patterns", f"at most {_MAX_PATTERN} characters, fragments included")
     if not body.isascii():
         raise reader.wrong("patterns", r"ASCII; write other bytes as \xNN")
+    if re.search(r"[\^$]", _LITERAL.sub("", body)):
+        raise reader.wrong("patterns", f"^ and $ at the ends of a pattern only: {text!r}")
     if _UNSHARED.search(body):
         raise reader.wrong(
             "patterns", f"no look-around, back-reference, flag or unknown fragment: {text!r}"
@@ -228,7 +250,8 @@ def _targets(reader: _Reader) -> Targets:
     locations: set[Location] = set()
     names: set[tuple[Location, str]] = set()
     exceptions: set[tuple[Location, str]] = set()
-    for text in reader.texts("targets"):
+    texts = chain.from_iterable(_SHORT_TARGETS.get(t, (t,)) for t in reader.texts("targets"))
+    for text in texts:
         label, colon, name = text.removeprefix("!").partition(":")
         location = _LOCATIONS.get(label)
         if location is None or (colon and not name) or (text.startswith("!") and not name):

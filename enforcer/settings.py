@@ -1,0 +1,99 @@
+"""What a worker is told: a JSON file and the model's two blobs in one directory.
+
+Both are written by :func:`write_settings` and read by :func:`read_settings`; nobody else's files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from cnaf.enforcer.pipeline import Policy
+from cnaf.models.artifact import MAX_ARTIFACT_BYTES, ArtifactFiles
+from cnaf.models.digest import Digest
+from cnaf.models.errors import ArtifactFormatError, InputError
+from cnaf.models.limits import Limits
+from cnaf.models.stored_model import unpack_model
+from cnaf.models.verdict import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cnaf.models.request_model import RequestModel
+
+__all__ = ["WorkerSettings", "read_model", "read_settings", "write_settings"]
+
+_FILE, _CONFIG, _TENSORS = "worker.json", "model.json", "model.safetensors"
+_MAX_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """``subject`` is the image digest whose model lies in ``directory``, empty for no model."""
+
+    directory: Path
+    image: str
+    subject: str
+    spool: Path
+    policy: Policy
+
+
+def write_settings(settings: WorkerSettings, files: ArtifactFiles | None) -> Path:
+    """Write settings and model into the directory; return the settings' path. Raises InputError."""
+    described = asdict(settings) | {"directory": None, "spool": str(settings.spool)}
+    path = settings.directory / _FILE
+    with _told(settings.directory, "write"):
+        if files is not None:
+            (settings.directory / _CONFIG).write_bytes(files.config)
+            (settings.directory / _TENSORS).write_bytes(files.tensors)
+        path.write_bytes(orjson.dumps(described))
+    return path
+
+
+def read_settings(path: Path) -> WorkerSettings:
+    """Return the settings; raises InputError where the file is not what was written."""
+    with _told(path, "read"), path.open("rb") as file:
+        text = file.read(_MAX_BYTES)
+    try:
+        described: dict[str, Any] = orjson.loads(text)
+        policy = described["policy"]
+        return WorkerSettings(
+            path.parent,
+            described["image"],
+            described["subject"],
+            Path(described["spool"]),
+            Policy(
+                **{
+                    **policy,
+                    "action": Action(policy["action"]),
+                    "limits": Limits(**policy["limits"]),
+                }
+            ),
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path} holds no worker settings: {error}") from error
+
+
+def read_model(settings: WorkerSettings) -> RequestModel | None:
+    """Return the model of the settings' subject, None where there is none; raises ArtifactError."""
+    if not settings.subject:
+        return None
+    blobs = []
+    for name in (_CONFIG, _TENSORS):
+        try:
+            with (settings.directory / name).open("rb") as file:
+                blobs.append(file.read(MAX_ARTIFACT_BYTES + 1))
+        except OSError as error:
+            raise ArtifactFormatError(f"the model cannot be read: {error}") from error
+    return unpack_model(ArtifactFiles(*blobs), expect=Digest.parse(settings.subject)).model
+
+
+@contextlib.contextmanager
+def _told(path: Path, verb: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot {verb} {path}: {error.strerror or error}") from error

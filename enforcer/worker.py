@@ -1,0 +1,119 @@
+"""One inspection worker: the pipeline behind HAProxy, as a process of its own.
+
+    python -m cnaf.enforcer.worker SETTINGS SOCKET
+
+``SETTINGS`` is a JSON file written by whoever starts the data plane; it and the model next to it
+are all that a worker needs, so a registry that is away stops no restart.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections import OrderedDict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnaf.dataplane.agent import run_agent
+from cnaf.dataplane.handler import PASS, Decision
+from cnaf.enforcer.alerts import make_alert, new_event_id
+from cnaf.enforcer.pipeline import Inspector
+from cnaf.enforcer.settings import WorkerSettings, read_model, read_settings
+from cnaf.enforcer.spool import SpoolWriter
+from cnaf.models.errors import ArtifactError, CnafError
+from cnaf.models.exchange import Request
+from cnaf.models.verdict import Action
+from cnaf.signatures.engine import SignatureEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cnaf.models.exchange import Response
+    from cnaf.models.request_model import RequestModel
+
+__all__ = ["InspectionHandler", "main"]
+
+_log = logging.getLogger(__name__)
+
+#: Alerted requests whose answer is awaited; an app that never answers must not fill the memory.
+_AWAITED = 4096
+
+
+class InspectionHandler:
+    """Decides by the pipeline and writes alerts; what the data plane calls a handler."""
+
+    def __init__(
+        self, inspector: Inspector, spool: SpoolWriter, *, image: str, subject: str
+    ) -> None:
+        self._inspector = inspector
+        self._spool = spool
+        self._image = image
+        self._subject = subject
+        self._awaited: OrderedDict[str, str] = OrderedDict()
+
+    def on_request(self, request: Request, client: str, unique_id: str) -> Decision:
+        """Inspect one request; whatever is not passed leaves an alert before it is answered."""
+        verdict = self._inspector.inspect(request)
+        if verdict.action is Action.PASS:
+            return PASS
+        event_id = new_event_id()
+        alert = make_alert(
+            event_id, datetime.now(UTC), request, client, verdict,
+            image=self._image, subject=self._subject,
+        )  # fmt: skip
+        self._spool.append(alert)
+        if verdict.action is Action.BLOCK:
+            return Decision(block=True, event_id=event_id)
+        self._awaited[unique_id] = event_id
+        if len(self._awaited) > _AWAITED:
+            self._awaited.popitem(last=False)
+        return Decision(event_id=event_id, watch=True)
+
+    def on_response(self, unique_id: str, response: Response) -> None:
+        """Note what the app answered to a request that was alerted on."""
+        event_id = self._awaited.pop(unique_id, None)
+        if event_id is not None:
+            self._spool.outcome(event_id, response.status)
+
+
+def warm(inspector: Inspector) -> None:
+    """Run the pipeline once, so that no client waits for compilation."""
+    inspector.inspect(
+        Request("POST", b"/warm/1?q=a%20b", ((b"content-type", b"application/json"),), b'{"a":1}', 7)
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal; returns the exit code."""
+    settings_file, socket_path = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    socket = Path(socket_path)
+    try:
+        settings = read_settings(Path(settings_file))
+        inspector = Inspector(settings.policy, SignatureEngine.load(), _model(settings))
+        warm(inspector)
+        with SpoolWriter(settings.spool, worker=f"{socket.stem}-{os.getpid()}") as spool:
+            handler = InspectionHandler(
+                inspector, spool, image=settings.image, subject=settings.subject
+            )
+            run_agent(handler, socket)
+    except CnafError as error:
+        _log.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+def _model(settings: WorkerSettings) -> RequestModel | None:
+    # Whoever wrote the settings has loaded this model before. If it is damaged since, signatures
+    # still enforce.
+    try:
+        return read_model(settings)
+    except ArtifactError as error:
+        _log.error("only signatures enforce: %s", error)
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
