@@ -12,8 +12,7 @@ from typing import Annotated
 
 import orjson
 import typer
-from cnaf.ci_plugin.output import err, print_json_line
-from cnaf.ci_plugin.output import out as stdout
+from cnaf.ci_plugin.output import err, out, print_json_line
 from cnaf.ci_plugin.progress import progress_bars
 from cnaf.ci_plugin.report_view import report_view
 from cnaf.datasets.corpus import Corpus, open_corpus
@@ -24,7 +23,7 @@ from cnaf.learner.profiler import ProfileOptions, profile_image
 from cnaf.learner.report import Source, report_markdown, report_to_dict
 from cnaf.models.digest import Digest, ImageReference
 from cnaf.models.errors import ImageError, InputError
-from cnaf.models.exchange import Exchange
+from cnaf.models.exchange import Exchange, Label
 from cnaf.models.registry_url import open_registry
 
 __all__ = ["learn_image"]
@@ -110,7 +109,7 @@ def learn_image(
     if as_json:
         print_json_line(report_to_dict(learned.report))
     else:
-        stdout.print(report_view(learned.report, files.problems, report))
+        out.print(report_view(learned.report, files.problems, report))
 
 
 def _recorded(reference: ImageReference, corpus: Corpus, progress: _Progress) -> _Traffic:
@@ -125,9 +124,11 @@ def _replayed(
     recorded = _read(corpus, progress)
     profile = profile_image(image, recorded, options, progress)
     source = _source(ImageReference.parse(image), profile.subject, "engine", corpus, recorded)
+    # Refused and labelled ones go along: selection sets them aside and counts them.
+    attacks = [exchange for exchange in recorded if exchange.label is Label.ATTACK]
     return _Traffic(
         replace(source, replayed=True, unanswered=profile.failed, carried=profile.carried),
-        profile.exchanges,
+        [*profile.exchanges, *profile.set_aside, *attacks],
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import metadata
 from typing import Annotated
 
@@ -12,11 +11,12 @@ from cnaf.ci_plugin.alerts_command import alerts
 from cnaf.ci_plugin.enforce_command import enforce
 from cnaf.ci_plugin.inspect_command import inspect_corpus
 from cnaf.ci_plugin.learn_command import learn_image
+from cnaf.ci_plugin.output import CommandGroup, out
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 app = typer.Typer(
-    help="Learn each container image in CI, enforce what was learned on every node.",
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -26,3 +26,19 @@ app.command("inspect")(inspect_corpus)
 app.command("enforce")(enforce)
 app.command("alerts")(alerts)
 app.add_typer(models_command.app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"cnaf {metadata.version('cnaf')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Learn each container image in CI, enforce what was learned on every node."""

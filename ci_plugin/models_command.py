@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
+from cnaf.ci_plugin.output import err, out, plain, print_json_line
 from cnaf.models.artifact import Artifact, unpack
 from cnaf.models.registry import ModelRecord
 from cnaf.models.registry_url import open_registry
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 __all__ = ["app"]
 
@@ -41,11 +39,11 @@ def list_models(registry: _Registry = None, as_json: _Json = False) -> None:
     """List the models, newest first."""
     records = open_registry(registry).list()
     if as_json:
-        _print_json([_record_json(record) for record in records])
+        print_json_line([_record_json(record) for record in records])
     elif records:
-        Console().print(_records_table(records))
+        out.print(_records_table(records))
     else:
-        Console(stderr=True).print("No models yet: learn an image with `cnaf learn`.")
+        err.print("No models yet: learn an image with `cnaf learn`.")
 
 
 @app.command("show")
@@ -63,7 +61,7 @@ def show_model(reference: _Reference, registry: _Registry = None, as_json: _Json
         **_knowledge(artifact),
     }
     if as_json:
-        _print_json(described)
+        print_json_line(described)
     else:
         _print_model(described)
 
@@ -83,9 +81,9 @@ def remove_model(
         typer.confirm(f"Remove the model of {name}?", abort=True, err=True)
     removed = store.remove(record.subject)
     if as_json:
-        _print_json(_record_json(removed))
+        print_json_line(_record_json(removed))
     else:
-        Console().print(_safe(f"Removed the model of {name}."))
+        out.print(plain(f"Removed the model of {name}."))
 
 
 def _record_json(record: ModelRecord) -> dict[str, Any]:
@@ -125,7 +123,7 @@ def _records_table(records: Sequence[ModelRecord]) -> Table:
     table.add_column("Size", justify="right")
     for record in records:
         row = (record.image, record.subject.short, record.created.isoformat(), _kilobytes(record))
-        table.add_row(*map(_safe, row))
+        table.add_row(*map(plain, row))
     return table
 
 
@@ -145,12 +143,11 @@ def _print_model(described: Mapping[str, Any]) -> None:
     }
     for rate, threshold in described.get("thresholds", {}).items():
         rows[f"Threshold {rate}"] = str(threshold)
-    console = Console()
     for name, value in rows.items():
         # Soft-wrapped, so that a digest can be copied in one piece.
-        console.print(_safe(f"{name:<16} {value}"), soft_wrap=True)
+        out.print(plain(f"{name:<16} {value}"), soft_wrap=True)
     if described["endpoints"]:
-        console.print(_endpoints_table(described["endpoints"]))
+        out.print(_endpoints_table(described["endpoints"]))
 
 
 def _endpoints_table(endpoints: Sequence[Mapping[str, Any]]) -> Table:
@@ -160,23 +157,11 @@ def _endpoints_table(endpoints: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("Seen", justify="right")
     ordered = sorted(endpoints, key=lambda endpoint: str(endpoint["template"]))
     for endpoint in ordered[:_SHOWN_ENDPOINTS]:
-        table.add_row(*(_safe(endpoint[key]) for key in ("method", "template", "sightings")))
+        table.add_row(*(plain(endpoint[key]) for key in ("method", "template", "sightings")))
     if len(ordered) > _SHOWN_ENDPOINTS:
-        table.add_row("…", _safe(f"{len(ordered) - _SHOWN_ENDPOINTS} more, see --json"), "")
+        table.add_row("…", plain(f"{len(ordered) - _SHOWN_ENDPOINTS} more, see --json"), "")
     return table
 
 
 def _kilobytes(record: ModelRecord) -> str:
     return f"{record.size / 1000:.0f} kB"
-
-
-def _safe(value: object) -> Text:
-    """Return the value as plain text: no markup, and no control character reaches a terminal."""
-    shown = str(value)
-    return Text(
-        "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
-    )
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))

@@ -9,7 +9,9 @@ quoting, so that no value can add a directive. What the rendered proxy does with
    0 or 1), ``txn.cnaf.event`` and ``txn.cnaf.watch`` from its answer.
 3. No ``txn.cnaf.block`` means that nobody decided within the budget, for whatever reason. It is
    counted (``gpc0`` of the stick table ``unchecked``) and, unless the proxy fails open, refused.
-4. Blocked requests get the block page, everything else goes to the origin.
+4. Blocked requests get the block page, everything else goes to the origin. CONNECT is refused: an
+   app that answers it with 200 opens a tunnel, and further requests in it would pass uninspected.
+   (HAProxy itself takes out upgrades to HTTP/2.)
 """
 
 from __future__ import annotations
@@ -214,6 +216,7 @@ frontend cnaf
     acl long_headers req.hdrs,length gt {HEAD_BYTES}
     http-request return status 414 content-type text/plain string "Target too long" if long_target
     http-request return status 431 content-type text/plain string "Headers too long" if long_headers
+    http-request return status 405 content-type text/plain string "No tunnels here" if METH_CONNECT
     acl decided var(txn.cnaf.block) -m found
     acl blocked var(txn.cnaf.block) -m int 1
     acl browser req.fhdr(accept) -m sub -i text/html

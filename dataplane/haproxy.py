@@ -199,7 +199,7 @@ class HAProxy:
         return int(match[1]) if match else 0
 
     def _command(self) -> list[str]:
-        return [str(self._binary.path), "-f", str(self.config.haproxy_file), "-q"]
+        return [str(self._binary.path), "-f", str(self.config.haproxy_file)]
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._log_file.open("wb") as log:
@@ -245,7 +245,8 @@ class HAProxy:
         # A supervisor that was killed leaves its HAProxy serving (fail-open).
         # The process id alone proves nothing, it may be another program's by now.
         try:
-            pid = int(self._pid_file.read_text())
+            with self._pid_file.open("rb") as file:
+                pid = int(file.read(20))
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
             return None

@@ -28,8 +28,8 @@ __all__ = [
 REQUEST_MESSAGE = "request"
 RESPONSE_MESSAGE = "response"
 
-#: HAProxy's sample expressions; ``{body_bytes}`` is the inspected prefix. ``pathq`` is the target in
-#: origin form whatever form the client sent.
+#: HAProxy's sample expressions; ``{body_bytes}`` is the inspected prefix. ``pathq`` is the target
+#: in origin form whatever form the client sent.
 REQUEST_ARGUMENTS = (
     "unique-id",
     "src",

@@ -67,8 +67,8 @@ class Backoff:
 class PlaneStats:
     """Counters since the data plane started.
 
-    ``unchecked`` requests had no decision in time. HAProxy counts them and is asked every second, so
-    those of the last second before it crashes are lost.
+    ``unchecked`` requests had no decision in time. HAProxy counts them and is asked every second,
+    so those of the last second before it crashes are lost.
     """
 
     agent_restarts: int
@@ -126,6 +126,10 @@ class _Worker:
 
     def ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
+
+    @property
+    def status(self) -> int | None:
+        return self.process.returncode if self.process else None
 
     def look(self) -> None:
         """Kill the process where it stopped answering; the supervisor starts it again."""
@@ -186,7 +190,7 @@ class DataPlane:
 
     def __enter__(self) -> DataPlane:
         try:
-            # Makes the directory of the workers' sockets, and finds what is wrong before they warm up.
+            # Makes the directory of the sockets, and finds what is wrong before workers warm up.
             self.haproxy.prepare()
             for worker in self._workers:
                 worker.start()
@@ -240,10 +244,15 @@ class DataPlane:
         deadline = time.monotonic() + self._ready_timeout_s
         for worker in self._workers:
             while not _answers(worker.socket_path, _HEALTH_TIMEOUT_S):
-                if worker.ended() or time.monotonic() > deadline:
+                if worker.ended():
                     raise DataplaneError(
-                        f"the agent on {worker.socket_path} does not get ready",
+                        f"the agent ended with status {worker.status} before it was ready",
                         hint="its own messages above say why",
+                    )
+                if time.monotonic() > deadline:
+                    raise DataplaneError(
+                        f"the agent is not ready after {self._ready_timeout_s:.0f} s",
+                        hint="free CPU time and start again; the first start compiles its kernels",
                     )
                 time.sleep(_POLL_S)
             worker.answered = True
@@ -277,8 +286,7 @@ class DataPlane:
 
     def _restart_worker(self, worker: _Worker) -> None:
         self._agent_restarts += 1
-        status = worker.process.returncode if worker.process else None
-        _log.warning("an agent ended with status %s and is started again", status)
+        _log.warning("an agent ended with status %s and is started again", worker.status)
         try:
             worker.start()
         except DataplaneError as error:

@@ -38,7 +38,6 @@ __all__ = [
     "encode_frame",
     "encode_hello",
     "encode_kv",
-    "encode_notify",
     "encode_set_var",
     "encode_value",
     "encode_varint",
@@ -229,13 +228,6 @@ def encode_hello(
         pairs["healthcheck"] = True
     kind = FrameType.AGENT_HELLO if agent else FrameType.HAPROXY_HELLO
     return encode_frame(kind, encode_kv(pairs))
-
-
-def encode_notify(stream_id: int, frame_id: int, message: str, pairs: dict[str, Value]) -> bytes:
-    """Return a NOTIFY frame with one message, as HAProxy sends it."""
-    payload = _sized(message.encode()) + bytes((len(pairs),)) + encode_kv(pairs)
-    ids = encode_varint(stream_id) + encode_varint(frame_id)
-    return encode_frame(FrameType.NOTIFY, payload, ids)
 
 
 def encode_set_var(name: str, value: Value) -> bytes:

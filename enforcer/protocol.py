@@ -35,6 +35,11 @@ _PROBLEMS: dict[ProblemKind, tuple[Detector, Confidence, str, str]] = {
         Detector.PROTOCOL, Confidence.LOW,
         "the body is not what its content type says", "a body that its content type can parse",
     ),
+    ProblemKind.BODY_CODING: (
+        Detector.PROTOCOL, Confidence.MEDIUM,
+        "the body is compressed in a way that cannot be undone, so it was not seen",
+        "a plain body, or one in gzip",
+    ),
     ProblemKind.TOO_DEEP: (
         Detector.LIMIT, Confidence.MEDIUM,
         "the body is nested deeper than the limit", "a document of ordinary depth",

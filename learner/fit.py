@@ -23,6 +23,7 @@ from cnaf.models.kernels import (
     dense_features,
     fuse,
     measure_values,
+    relate_values,
     surprise,
 )
 from cnaf.models.ngrams import FOLD, SYMBOLS
@@ -60,7 +61,12 @@ class FitResult:
 
 
 def fit(samples: Samples, options: FitOptions, progress: Progress) -> FitResult:
-    """Return the model of the samples; deterministic in samples and options."""
+    """Return the model of the samples; deterministic in samples and options.
+
+    Raises ValueError where the samples were dealt to another number of folds.
+    """
+    if samples.fold_weights.shape[1] != options.folds:
+        raise ValueError(f"samples in {samples.fold_weights.shape[1]} folds, not {options.folds}")
     return _Fit(samples, options, progress).run()
 
 
@@ -192,7 +198,10 @@ class _Fit:
     def _structure(self, held: list[_HeldOut]) -> npt.NDArray[np.float32]:
         flags = np.array([row[:3] for h in held for row in h.flags.values()], np.float64)
         rate = (flags.sum(axis=0) + 1.0) / (len(flags) + 1.0)
-        return np.minimum(SURPRISE_CAP, -np.log10(rate)).astype(np.float32)
+        costs: npt.NDArray[np.float32] = np.minimum(SURPRISE_CAP, -np.log10(rate)).astype(
+            np.float32
+        )
+        return costs
 
     def _rows(
         self,
@@ -295,7 +304,7 @@ def _measure(
     statistics: ScopeStatistics,
 ) -> npt.NDArray[np.float32]:
     lengths = np.array([len(v) for v in values], np.int64)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+    starts = np.cumsum(lengths) - lengths
     out = np.empty((len(values), _M), np.float32)
     measure_values(
         np.frombuffer(b"".join(values) or b"\0", np.uint8), starts, lengths, scopes, groups, image,
@@ -323,7 +332,8 @@ def _relative(
     scopes: npt.NDArray[np.int64],
     scales: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.float32]:
-    result: npt.NDArray[np.float32] = np.log2(1.0 + measures / (scales[scopes] + MEASURE_FLOORS))
+    result = np.empty_like(measures)
+    relate_values(measures, scopes, scales, MEASURE_FLOORS, result)
     return result
 
 

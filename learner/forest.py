@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 from cnaf.models.forest import FlatForest, average_path_length
-from sklearn.ensemble import IsolationForest
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import IsolationForest
 
 __all__ = ["fit_forest", "flatten"]
 
 
 def fit_forest(rows: npt.NDArray[np.float32], *, trees: int, seed: int) -> FlatForest:
     """Return a forest of ``trees`` trees over rows (n, features), flattened."""
+    # Importing scikit-learn takes two seconds that only a command that trains should pay.
+    from sklearn.ensemble import IsolationForest  # noqa: PLC0415
+
     forest = IsolationForest(
         n_estimators=trees, max_samples=min(256, len(rows)), random_state=seed, n_jobs=1
     )
@@ -35,6 +42,9 @@ def flatten(forest: IsolationForest) -> FlatForest:
         steps.append(np.where(inner, tree.children_right - nodes, 0))
         features.append(np.where(inner, tree.feature, 0))
         leaf = _depths(tree) + average_path_length(tree.n_node_samples)
+        if forest.max_samples_ == 1:
+            # Of one sample scikit-learn says 0.5: a mean depth of 1 over a normal of 1.
+            leaf += 1.0
         values.append(np.where(inner, _round_down(tree.threshold), leaf.astype(np.float32)))
         roots.append(offset)
         offset += tree.node_count

@@ -56,6 +56,8 @@ def write_plots(
     axes.set_yticks(range(len(shown)), names, fontsize=8, family="monospace", parse_math=False)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.set_xlim(left=0.8)
+    axes.margins(y=0.01)
     axes.set_xlabel("requests learned from (log scale); red: too few to block on shape")
     axes.set_title(
         f"{len(shown)} of {len(report.coverage.endpoints)} endpoints", color=_INK, fontsize=10
@@ -70,4 +72,5 @@ def write_plots(
 
 def _plain(name: str) -> str:
     text = "".join(c if c.isprintable() and ord(c) < 0x2500 else "·" for c in name)
-    return text if len(text) <= _NAME else text[: _NAME - 1] + "…"
+    half = _NAME // 2
+    return text if len(text) <= _NAME else f"{text[: half - 1]}…{text[-half:]}"

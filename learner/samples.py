@@ -18,7 +18,7 @@ from cnaf.models.value_types import ValueType, infer_type
 
 __all__ = ["Sample", "Samples", "collect"]
 
-#: Fields of one image that get a profile of their own, the most seen first; the rest share types.
+#: Field names of one image, as many as an artifact holds; applications have hundreds.
 _MAX_PROFILES = 4096
 
 
@@ -58,11 +58,13 @@ class Samples:
 
 
 def collect(exchanges: Iterable[Exchange], *, folds: int, seed: int) -> Samples:
-    """Parse exchanges and lay them out; raises CorpusError where there are none.
+    """Parse exchanges and lay them out; raises CorpusError where there are fewer than folds.
 
     Folds are by session. With fewer than twice as many sessions as folds, a session is cut into
     stretches of consecutive requests instead: leaks a little, and still beats no held-out data.
     """
+    if folds < 2:
+        raise ValueError(f"{folds} folds leave nothing to learn from or nothing to hold out")
     parser = RequestParser()
     parsed: list[ParsedRequest] = []
     sessions: list[str] = []

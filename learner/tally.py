@@ -95,7 +95,7 @@ class _Counted:
     @classmethod
     def of(cls, keys: npt.NDArray[np.uint64], weights: npt.NDArray[np.float64]) -> _Counted:
         distinct, inverse = np.unique(keys, return_inverse=True)
-        counts = np.bincount(inverse, weights=weights)
+        counts = np.bincount(inverse, weights=weights).astype(np.float64)
         kind = ((distinct >> _KIND) & np.uint64(1)).astype(np.int64)
         return cls(distinct, counts, (distinct >> _SCOPE).astype(np.int64), kind)
 
@@ -122,7 +122,10 @@ class _Counted:
 
         Byte trigrams that one session alone showed are two thirds of all and carry least.
         """
-        return (self.kind == 0) | (self.counts > (1.0 if level == 2 else 2.0))
+        kept: npt.NDArray[np.bool_] = (self.kind == 0) | (
+            self.counts > (1.0 if level == 2 else 2.0)
+        )
+        return kept
 
     def hashes(self) -> npt.NDArray[np.uint64]:
         out = np.empty(len(self.keys), np.uint64)

@@ -19,11 +19,22 @@ if TYPE_CHECKING:
 
     from cnaf.models.limits import Limits
 
-__all__ = ["BodyError", "CodingError", "DepthError", "DoctypeError", "body_fields", "plain_body"]
+__all__ = [
+    "ODD_NAME",
+    "BodyError",
+    "CodingError",
+    "DepthError",
+    "DoctypeError",
+    "body_fields",
+    "plain_body",
+]
+
+#: The name of a field whose value is itself a name, one that is looked at as a value, too.
+ODD_NAME = "(name)"
 
 _BOUNDARY = re.compile(rb'boundary=(?:"([^"]{1,200})"|([^";,\s]{1,200}))', re.IGNORECASE)
 # What may follow a boundary on its line; two hyphens close the body (RFC 2046, 5.1.1).
-_BOUNDARY_END = re.compile(rb"(--)?[ \t]*(?:\r?\n|\Z)")
+_BOUNDARY_END = re.compile(rb"(--)?[ \t]*\r?(?:\n|\Z)")
 _HEAD_END = re.compile(rb"(?:\A|\r?\n)\r?\n")
 _DISPOSITION = re.compile(rb"(?im)^content-disposition:[^\n]*(?:\n[ \t][^\n]*)*")
 _PARAMETER = re.compile(rb'(?i);\s*(filename\*?|name)=(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))')
@@ -61,20 +72,21 @@ def body_fields(content_type: bytes, body: bytes, limits: Limits) -> Iterator[Fi
     return parser(content_type, body, limits)
 
 
-def plain_body(coding: bytes, body: bytes, cap: int) -> bytes:
-    """Return at most ``cap`` bytes of a body without its content coding (RFC 9110, 8.4).
+def plain_body(coding: bytes, body: bytes, cap: int) -> tuple[bytes, bool]:
+    """Return at most ``cap`` bytes of a body without its content coding, and if that is all.
 
-    Some frameworks inflate bodies unasked, so a compressed one must be looked into. A body that
-    ends early gives what it holds. Raises CodingError for a coding other than gzip and deflate.
+    Some frameworks inflate bodies unasked, so a compressed one must be looked into (RFC 9110,
+    8.4). Raises CodingError for a coding other than gzip and deflate.
     """
     name = coding.strip().lower()
     if name in (b"", b"identity"):
-        return body
+        return body, True
     if name not in (b"gzip", b"x-gzip", b"deflate"):
         raise CodingError(f"the content coding {coding[:64].decode('latin-1')!r} is not inspected")
+    # 32 more window bits: zlib's or gzip's header, whichever is there.
+    inflater = zlib.decompressobj(zlib.MAX_WBITS + 32)
     try:
-        # 32 more window bits: zlib's or gzip's header, whichever is there.
-        return zlib.decompressobj(zlib.MAX_WBITS + 32).decompress(body, cap)
+        return inflater.decompress(body, cap), inflater.eof and not inflater.unused_data
     except zlib.error as error:
         raise CodingError(f"not {name.decode()}: {error}") from None
 
@@ -109,7 +121,7 @@ def _json(_type: bytes, body: bytes, limits: Limits) -> Iterator[Field]:
             # Reversed, so that the stack gives the document's own order.
             for key, item in reversed(value.items()):
                 if len(key) > _PREFIX_CAP:
-                    yield Field(Location.JSON, "(name)", key.encode("utf-8", "replace"))
+                    yield Field(Location.JSON, ODD_NAME, key.encode("utf-8", "replace"))
                 stack.append((prefix + key[:_PREFIX_CAP], item, depth + 1))
         elif isinstance(value, list) and value:
             item_name = f"{name[:_PREFIX_CAP]}[]"
@@ -132,14 +144,15 @@ def _multipart(content_type: bytes, body: bytes, limits: Limits) -> Iterator[Fie
         end = _BOUNDARY_END.match(part)
         if end is None:
             raise BodyError("a boundary with other text on its line")
+        rest = part[end.end() :]
         if end[1]:
-            if part[end.end() :].strip() or number < len(parts):
+            if rest.strip() or number < len(parts):
                 raise BodyError("text after the closing boundary")
             return
-        head_end = _HEAD_END.search(part, end.end())
+        head_end = _HEAD_END.search(rest)
         if head_end is None:
             raise BodyError("a part without an end to its headers")
-        yield from _part(part[end.end() : head_end.start()], part[head_end.end() :])
+        yield from _part(rest[: head_end.start()], rest[head_end.end() :])
 
 
 def _part(head: bytes, content: bytes) -> Iterator[Field]:

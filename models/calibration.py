@@ -60,7 +60,10 @@ class Calibration:
 
     def p_value(self, score: float) -> float:
         """Return the conformal p-value: (held-out scores at least so high + 1) / (total + 1)."""
-        index = int(np.searchsorted(self.scores, np.float32(score), side="left"))
+        index = int(np.searchsorted(self.scores, score, side="left"))
+        if index == 0 and (not len(self.scores) or score < self.scores[0]):
+            # Below what is kept, all may be above: a p-value may be too great, never too small.
+            return 1.0
         above = int(self.ranks[index]) if index < len(self.ranks) else 0
         return (above + 1) / (self.total + 1)
 
@@ -70,6 +73,6 @@ class Calibration:
         good = np.nonzero(p <= false_positive_rate)[0]
         if len(good):
             return float(self.scores[good[0]])
-        if 1.0 / (self.total + 1.0) <= false_positive_rate:
-            return float(np.nextafter(self.scores[-1], np.float32(np.inf)))
+        if len(self.scores) and 1.0 / (self.total + 1.0) <= false_positive_rate:
+            return float(np.nextafter(np.float64(self.scores[-1]), np.inf))
         return float("inf")

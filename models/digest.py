@@ -11,8 +11,10 @@ __all__ = ["Digest", "ImageReference"]
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # The grammar of the distribution specification, without its IPv6 hosts.
+_LABEL = r"[a-zA-Z0-9]+(?:-+[a-zA-Z0-9]+)*"
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _NAME = re.compile(
-    r"(?:(?P<host>[a-zA-Z0-9.-]+(?::[0-9]+)?)/)?(?P<path>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+    rf"(?:{_LABEL}(?:\.{_LABEL})*(?::[0-9]+)?/)?{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII
 )
 _TAG = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
 _MAX_REFERENCE = 512
@@ -72,13 +74,13 @@ class ImageReference:
         """
         if _DIGEST.fullmatch(text):
             return cls("", None, Digest(text))
-        name, _, digest_text = text.partition("@")
-        digest = Digest.parse(digest_text) if digest_text else None
+        name, at, digest_text = text.partition("@")
+        digest = Digest.parse(digest_text) if at else None
         head, colon, tag = name.rpartition(":")
         if not colon or "/" in tag:
-            head, tag = name, ""
+            head, colon, tag = name, "", ""
         match = _NAME.fullmatch(head) if len(text) <= _MAX_REFERENCE else None
-        if match is None or (tag and not _TAG.fullmatch(tag)):
+        if match is None or (colon and not _TAG.fullmatch(tag)):
             raise InputError(
                 f"{text[:80]!r} is not an image reference",
                 hint="write repository[:tag][@sha256:…] or a bare sha256:… digest",

@@ -27,7 +27,9 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
 _MAX_LITERALS = 12
 #: A literal needs so many sightings to stand beside a placeholder in the same place.
 _LITERAL_SIGHTINGS = 3
-_MAX_SEGMENTS = 64
+#: What bounds a template's length, which artifacts cap: characters of a literal, and segments.
+_LITERAL_CAP = 100
+_MAX_SEGMENTS = 32
 
 
 def segment_shape(segment: str) -> str:
@@ -70,15 +72,12 @@ class EndpointTree:
         """Return the template of a path; an unknown rest is shown by its shapes."""
         node: _Node | None = self._root
         parts: list[str] = []
-        for segment in _segments(path):
-            if node is None:
-                parts.append(segment_shape(segment) or "{other}")
-                continue
-            child = node.children.get(segment)
+        for segment in _segments(_literal(path)):
+            child = None if node is None else node.children.get(segment)
             if child is None:
-                shape = segment_shape(segment)
-                child = node.children.get(shape) if shape else None
-                parts.append(shape or "{other}")
+                shape = _placeholder(segment)
+                child = None if node is None else node.children.get(shape)
+                parts.append(shape)
             else:
                 parts.append(segment)
             node = child
@@ -114,8 +113,9 @@ def learn_endpoints(paths: Iterable[tuple[str, int]]) -> EndpointTree:
     root = _Node()
     for path, weight in paths:
         node = root
-        for segment in _segments(path):
-            node = node.children.setdefault(segment, _Node())
+        for segment in _segments(_literal(path)):
+            name = segment if len(segment) <= _LITERAL_CAP else _placeholder(segment)
+            node = node.children.setdefault(name, _Node())
             node.weight += weight
         node.ends = True
     return EndpointTree(_collapse(root))
@@ -123,11 +123,11 @@ def learn_endpoints(paths: Iterable[tuple[str, int]]) -> EndpointTree:
 
 def _collapse(node: _Node) -> _Node:
     by_shape: dict[str, list[str]] = {}
-    for segment in node.children:
-        by_shape.setdefault(segment_shape(segment), []).append(segment)
+    for segment in filter(None, node.children):
+        by_shape.setdefault(_placeholder(segment), []).append(segment)
     for shape, segments in by_shape.items():
         numeric = shape in ("{int}", "{uuid}", "{hex}")
-        if not shape or (len(segments) <= _MAX_LITERALS and not numeric):
+        if len(segments) <= _MAX_LITERALS and not numeric:
             continue
         merged = _Node()
         for segment in segments:
@@ -147,6 +147,15 @@ def _merge(into: _Node, other: _Node) -> None:
     into.weight += other.weight
     for segment, child in other.children.items():
         _merge(into.children.setdefault(segment, _Node()), child)
+
+
+def _placeholder(segment: str) -> str:
+    return segment and (segment_shape(segment) or "{other}")
+
+
+def _literal(path: str) -> str:
+    """Keep a path that holds braces from naming a placeholder."""
+    return path.replace("{", "%7B") if "{" in path else path
 
 
 def _segments(path: str) -> list[str]:

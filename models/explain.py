@@ -7,11 +7,11 @@ What was expected comes from the profile (type, length, characters); it never qu
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from cnaf.models.fields import Field, ParsedRequest
-from cnaf.models.kernels import MEASURES, hash_gram, lookup
+from cnaf.models.kernels import MEASURES, byte_costs
 from cnaf.models.ngrams import FOLD, QUARTER_BITS, SYMBOLS, symbol_name
-from cnaf.models.request_model import FieldProfile, RequestModel, Score
+from cnaf.models.request_model import TYPE_PREFIX, FieldProfile, RequestModel, Score
+from cnaf.models.value_types import kind_of
 from cnaf.models.verdict import Confidence, Detector, Evidence
 
 __all__ = ["excerpt_around", "explain"]
@@ -37,7 +37,7 @@ def explain(
 ) -> tuple[Evidence, ...]:
     """Return evidence for a score, worst first; ``limit`` caps an excerpt in bytes."""
     p_value = model.calibration.p_value(score.score)
-    found = _structure(request, score, p_value)
+    found = _structure(request, score, limit, p_value)
     order = sorted(range(len(score.indices)), key=lambda i: -score.values[i])[:_MAX_VALUES]
     for rank, position in enumerate(order):
         if rank and score.values[position] < max(_WORTH, score.values[order[0]] / 2):
@@ -47,14 +47,14 @@ def explain(
     return tuple(found)
 
 
-def _structure(request: ParsedRequest, score: Score, p_value: float) -> list[Evidence]:
+def _structure(request: ParsedRequest, score: Score, limit: int, p_value: float) -> list[Evidence]:
     found = []
     if score.endpoint is None:
         found.append(
             Evidence(
                 Detector.MODEL, "unseen-endpoint", "the image never answered this endpoint in CI",
-                "path", request.path[:256], "an endpoint that the tests exercised",
-                f"{score.method} {score.template}", Confidence.LOW, p_value=p_value,
+                "path", _shown(request.path, limit), "an endpoint that the tests exercised",
+                _shown(f"{score.method} {score.template}", limit), Confidence.LOW, p_value=p_value,
             )
         )  # fmt: skip
     for index in score.unseen[:_MAX_VALUES]:
@@ -62,7 +62,7 @@ def _structure(request: ParsedRequest, score: Score, p_value: float) -> list[Evi
         found.append(
             Evidence(
                 Detector.MODEL, "unseen-field", "the image never showed a field of this name",
-                field.label, field.name[:256], "field names that the tests exercised",
+                field.label, _shown(field.name, limit), "field names that the tests exercised",
                 f"{field.location.label} field {field.name[:64]!r}", Confidence.LOW,
                 p_value=p_value,
             )
@@ -140,9 +140,18 @@ def _odd_span(model: RequestModel, index: int, field: Field) -> tuple[int, int]:
     value = np.frombuffer(field.value[:8192], np.uint8)
     if not len(value):
         return 0, 0
-    costs = _byte_costs(model, index, value) - _ODD_BITS
+    group = len(model.profiles) + (
+        model.profiles[index].value_type if index >= 0 else kind_of(field.value[:TYPE_PREFIX])
+    )
+    # A field without a profile has no scope of its own: what its kind has shown speaks for it.
+    own = index if index >= 0 else group
+    costs = np.empty(len(value), np.float32)
+    byte_costs(
+        value, own, group, model.image_scope, model.table.tags, model.table.bits, model.escapes,
+        SYMBOLS, FOLD, costs,
+    )  # fmt: skip
     best, run, start, span = 0.0, 0.0, 0, (0, 0)
-    for i, cost in enumerate(costs):
+    for i, cost in enumerate((costs / QUARTER_BITS - _ODD_BITS).tolist()):
         if run <= 0:
             run, start = 0.0, i
         run += cost
@@ -152,39 +161,8 @@ def _odd_span(model: RequestModel, index: int, field: Field) -> tuple[int, int]:
     return (max(0, span[0] - 2), span[1]) if best > 0 else (0, len(value))
 
 
-def _byte_costs(
-    model: RequestModel, index: int, value: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float64]:
-    """Return bits per byte: the greater of its class and byte trigram in the field."""
-    scopes = [model.image_scope]
-    if index >= 0:
-        scopes = [index, len(model.profiles) + model.profiles[index].value_type, *scopes]
-    costs = np.zeros(len(value))
-    contexts = [(0, 0), (0, 0)]
-    for i, byte in enumerate(value):
-        symbol, folded = int(SYMBOLS[byte]), int(FOLD[byte])
-        grams = (
-            (contexts[0][0] << 12) | (contexts[0][1] << 6) | symbol,
-            (contexts[1][0] << 16) | (contexts[1][1] << 8) | folded,
-        )
-        costs[i] = max(_bits(model, scopes, kind, gram) for kind, gram in enumerate(grams))
-        if symbol > 5 or symbol != contexts[0][1]:
-            contexts[0] = (contexts[0][1], symbol)
-        else:
-            costs[i] = 0.0
-        if folded != 48 or contexts[1][1] != 48:
-            contexts[1] = (contexts[1][1], folded)
-    return costs
-
-
-def _bits(model: RequestModel, scopes: list[int], kind: int, gram: int) -> float:
-    cost = 0
-    for scope in scopes:
-        found = int(lookup(model.table.tags, model.table.bits, hash_gram(scope, kind, gram)))
-        if found >= 0:
-            return (cost + found) / QUARTER_BITS
-        cost += int(model.escapes[scope, kind])
-    return cost / QUARTER_BITS
+def _shown(text: str, limit: int) -> str:
+    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
 
 
 def excerpt_around(

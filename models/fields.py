@@ -57,6 +57,7 @@ class ProblemKind(StrEnum):
 
     BODY_TRUNCATED = "body-truncated"
     BODY_MALFORMED = "body-malformed"
+    BODY_CODING = "body-coding"
     TOO_MANY_FIELDS = "too-many-fields"
     TOO_DEEP = "too-deep"
     VALUE_TRUNCATED = "value-truncated"

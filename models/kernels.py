@@ -13,6 +13,7 @@ import numba as nb
 import numpy as np
 
 __all__ = [
+    "byte_costs",
     "MEASURES",
     "SURPRISE_CAP",
     "TAIL_STEP",
@@ -25,9 +26,12 @@ __all__ = [
     "insert",
     "lookup",
     "measure_values",
+    "relate",
+    "relate_values",
     "score_request",
     "surprise",
     "value_grams",
+    "value_scores",
 ]
 
 #: Columns that :func:`measure_values` writes, in order; each is higher where it is more anomalous.
@@ -163,6 +167,36 @@ def _surprisal(tags, bits, escapes, field, group, image, kind, gram):  # type: i
 
 
 @nb.njit(cache=True, nogil=True)
+def byte_costs(  # type: ignore[no-untyped-def]
+    value, field, group, image, tags, bits, escapes, symbols, fold, out
+):
+    """Fill ``out`` (float32) with what each byte of a value (uint8) costs, in quarter bits.
+
+    A byte is charged the dearer of the class and the byte trigram that it ends; what
+    :func:`measure_values` walks over costs nothing.
+    """
+    a, b, previous = 0, 0, -1
+    for i in range(value.shape[0]):
+        out[i] = 0.0
+        symbol = np.int64(symbols[value[i]])
+        if symbol <= 5 and symbol == previous:
+            continue
+        previous = symbol
+        out[i] = _surprisal(
+            tags, bits, escapes, field, group, image, 0, (a << 12) | (b << 6) | symbol
+        )
+        a, b = b, symbol
+    a, b = 0, 0
+    for i in range(value.shape[0]):
+        byte = np.int64(fold[value[i]])
+        if byte == 48 and b == 48:
+            continue
+        s = _surprisal(tags, bits, escapes, field, group, image, 1, (a << 16) | (b << 8) | byte)
+        out[i] = max(out[i], np.float32(s))
+        a, b = b, byte
+
+
+@nb.njit(cache=True, nogil=True)
 def measure_values(  # type: ignore[no-untyped-def]
     buffer,
     starts,
@@ -232,8 +266,26 @@ def measure_values(  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
+def relate(measure, scale, floor):  # type: ignore[no-untyped-def]
+    """Return a measure in doublings of what is usual in its field, as float32."""
+    return np.float32(np.log2(1.0 + measure / (scale + floor)))
+
+
+@nb.njit(cache=True, nogil=True)
+def relate_values(measures, fields, scales, floors, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` (float32, (values, measures)) with the related measures of values."""
+    for v in range(measures.shape[0]):
+        for m in range(_N):
+            out[v, m] = relate(measures[v, m], scales[fields[v], m], floors[m])
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
 def surprise(value, points, slope):  # type: ignore[no-untyped-def]
-    """Return -log10 p of a statistic under its tail; 0 where it is not above the usual."""
+    """Return -log10 p of a statistic under its tail; 0 where it is not above the usual.
+
+    Compares as float32, like the tail: else rounding would decide on which side of a tie it falls.
+    """
+    value = np.float32(value)
     if value <= points[0] or value <= 0.0:
         return 0.0
     low, high = 0, points.shape[0]
@@ -314,7 +366,7 @@ def value_scores(  # type: ignore[no-untyped-def]
     for v in range(starts.shape[0]):
         total = 0.0
         for m in range(_N):
-            relative = np.log2(1.0 + out_z[v, m] / (scales[fields[v], m] + floors[m]))
+            relative = relate(out_z[v, m], scales[fields[v], m], floors[m])
             z = min(SURPRISE_CAP, surprise(relative, tail_points[m], tail_slopes[m]))
             out_z[v, m] = z
             total += weights[m] * z
@@ -355,13 +407,14 @@ def fuse(scores, structure, tail_points, tail_slopes, forest):  # type: ignore[n
     """Return the request's score: worst value, plus structure, plus what the forest adds.
 
     All three are -log10 p under held-out traffic, so that a sum is a product of p-values
-    (Fisher's method, without its claim of independence: the sum is calibrated again).
+    (Fisher's method, without its claim of independence: the sum is calibrated again). Rounded to
+    float32, as calibration keeps it, so that equal requests stay ties.
     """
     worst = 0.0
     for v in range(scores.shape[0]):
         worst = max(worst, scores[v])
     z = min(SURPRISE_CAP, surprise(forest, tail_points[_N], tail_slopes[_N]))
-    return worst + structure[0] + structure[1] + structure[2] + z
+    return np.float32(worst + structure[0] + structure[1] + structure[2] + z)
 
 
 @nb.njit(cache=True, nogil=True)

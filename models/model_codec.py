@@ -21,7 +21,7 @@ from cnaf.models.forest import FlatForest
 from cnaf.models.forest_checks import check_forest
 from cnaf.models.kernels import MEASURES
 from cnaf.models.ngrams import NgramTable
-from cnaf.models.refusals import refused, require
+from cnaf.models.refusals import of_type, refused, require
 from cnaf.models.request_model import Endpoint, FieldProfile, RequestModel
 from cnaf.models.value_types import ValueType
 
@@ -94,14 +94,17 @@ def model_from_parts(described: Mapping[str, Any], arrays: _Arrays) -> RequestMo
 
 
 def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
-    require(described["version"] == MODEL_VERSION, f"version {described['version']!r} is unknown")
+    version = of_type(described["version"], int, "model version")
+    require(version == MODEL_VERSION, f"its model version {version} is unknown")
     require(described["measures"] == list(MEASURES), "its measures are not those of this release")
     require(described["columns"] == list(COLUMNS), "its features are not those of this release")
-    require(len(described["profiles"]) <= _MAX_PROFILES, "too many profiles")
-    require(len(described["endpoints"]) <= _MAX_ENDPOINTS, "too many endpoints")
-    profiles = tuple(_profile(row) for row in described["profiles"])
-    endpoints = tuple(_endpoint(row, len(profiles)) for row in described["endpoints"])
-    templates = {e.template for e in endpoints} | {_text(t) for t in described["templates"]}
+    profiles = tuple(_profile(row) for row in _rows(described, "profiles", _MAX_PROFILES))
+    endpoints = tuple(
+        _endpoint(row, len(profiles)) for row in _rows(described, "endpoints", _MAX_ENDPOINTS)
+    )
+    require(len(endpoints) > 0, "it knows no endpoint")
+    others = _rows(described, "templates", _MAX_ENDPOINTS)
+    templates = {e.template for e in endpoints} | {_text(template) for template in others}
     scopes = len(profiles) + len(ValueType) + 1
     m = len(MEASURES)
     tags = _array(arrays, "ngram_tags", np.uint16, (None,))
@@ -120,9 +123,15 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
         _tails(_array(arrays, "tail_points", np.float32, (m + 1, STEPS))),
         _positive(_array(arrays, "tail_slopes", np.float32, (m + 1,)), "tail_slopes"),
         _array(arrays, "structure", np.float32, (3,)),
-        _forest(arrays, float(described["forest_normal"])),
-        _calibration(arrays, int(described["held_out"])),
+        _forest(arrays, described["forest_normal"]),
+        _calibration(arrays, of_type(described["held_out"], int, "number of held-out requests")),
     )
+
+
+def _rows(described: Mapping[str, Any], name: str, most: int) -> list[Any]:
+    rows = of_type(described[name], list, f"list of {name}")
+    require(len(rows) <= most, f"it has more than {most} {name}")
+    return rows
 
 
 def _profile(row: Sequence[Any]) -> FieldProfile:
@@ -142,6 +151,8 @@ def _endpoint(row: Sequence[Any], profiles: int) -> Endpoint:
 
 
 def _forest(arrays: _Arrays, normal: float) -> FlatForest:
+    # Canonical JSON writes a whole number without its fraction.
+    require(type(normal) in {int, float}, "its forest's scale is no number")
     step = _array(arrays, "forest_step", np.uint16, (None,))
     feature = _array(arrays, "forest_feature", np.uint8, (len(step),))
     value = _array(arrays, "forest_value", np.float32, (len(step),))
@@ -152,7 +163,7 @@ def _forest(arrays: _Arrays, normal: float) -> FlatForest:
     leaf = step == 0
     left, right = np.where(leaf, -1, index + 1), np.where(leaf, -1, index + step)
     check_forest(left, right, feature, roots, len(COLUMNS), _MAX_DEPTH)
-    return FlatForest(step, feature, value, roots, normal)
+    return FlatForest(step, feature, value, roots, float(normal))
 
 
 def _calibration(arrays: _Arrays, total: int) -> Calibration:

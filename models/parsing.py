@@ -11,10 +11,18 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
-from cnaf.models.bodies import BodyError, DepthError, DoctypeError, body_fields
+from cnaf.models.bodies import (
+    ODD_NAME,
+    BodyError,
+    CodingError,
+    DepthError,
+    DoctypeError,
+    body_fields,
+    plain_body,
+)
 from cnaf.models.decoding import canonical, decode_carrier
 from cnaf.models.fields import SEPARATOR, Field, Location, ParsedRequest, Problem, ProblemKind
 from cnaf.models.limits import Limits
@@ -27,15 +35,17 @@ if TYPE_CHECKING:
 __all__ = ["RequestParser", "fold_name"]
 
 # Numbers that stand for themselves in a name: indices, ids, versions.
-_NUMBER = re.compile(r"(?<=[-_\[.])\d+(?=[-_\].]|$)", re.ASCII)
+_NUMBER = re.compile(r"(?:(?<=[-_\[.])|^)\d+(?=[-_\].]|$)", re.ASCII)
 # Digests in a name: WordPress puts the site's into its cookies, so they differ from site to site.
 _DIGEST = re.compile(r"(?<![0-9a-zA-Z])[0-9a-f]{16,64}(?![0-9a-zA-Z])")
 # A name outside of this alphabet is looked at as a value, too: payloads hide in names.
 _PLAIN_NAME = re.compile(r"[\w.\-\[\]:@$]*", re.ASCII)
 _NAME_CAP = 128
+#: Characters of a raw name that are folded; more could only fill the cache of folded names.
+_RAW_NAME_CAP = 4 * _NAME_CAP
 #: Header values that are kept decoded; the headers of a browser repeat on every request.
 _HEADER_CACHE_ENTRIES = 4096
-_HEADER_CACHE_VALUE_BYTES = 512
+_HEADER_CACHE_ENTRY_BYTES = 512
 
 # Framing and routing belong to the proxy, and say nothing about what the client wants of the app.
 _TRANSPORT = frozenset(
@@ -43,13 +53,17 @@ _TRANSPORT = frozenset(
 )
 
 
-@lru_cache(maxsize=8192)
 def fold_name(name: str) -> str:
     """Return a field name with its numbers and digests folded, capped in length.
 
     >>> fold_name("meta[12][key]"), fold_name("wp-settings-time-1")
     ('meta[#][key]', 'wp-settings-time-#')
     """
+    return _fold_name(name[:_RAW_NAME_CAP])
+
+
+@lru_cache(maxsize=8192)
+def _fold_name(name: str) -> str:
     return _DIGEST.sub("{hex}", _NUMBER.sub("#", name))[:_NAME_CAP]
 
 
@@ -76,70 +90,67 @@ class RequestParser:
         for header in request.headers:
             cached = cache.get(header)
             fields.extend(self._header(header) if cached is None else cached)
-        if request.body:
-            self._body(request, fields, problems)
+        body_bytes = self._body(request, fields, problems)
         if len(fields) > limits.fields:
             fields = self._cap(fields, problems)
         values = [field.value for field in fields]
         buffer = SEPARATOR.join(values)
-        if len(buffer) > limits.body_bytes:
+        if len(buffer) > limits.value_bytes:
             # Only where a cap may have been passed is each value measured.
             buffer, values = self._cap_values(fields, problems)
         if not buffer.isascii():
             self._check_text(fields, problems)
-        if request.body_size > len(request.body):
-            problems.append(
-                Problem(
-                    ProblemKind.BODY_TRUNCATED,
-                    "body",
-                    f"{request.body_size} bytes, of which the first {len(request.body)} were seen",
-                )
-            )
+        if buffer.count(SEPARATOR) >= len(fields):
+            self._check_nul(fields, problems)
         lengths = map(len, values)
         starts = list(accumulate((n + 1 for n in lengths), initial=0))
         starts.pop()
         path = path_value.decode("utf-8", "replace")
-        return ParsedRequest(
-            request.method, path, fields, problems, buffer, starts, len(request.body)
-        )
+        return ParsedRequest(request.method, path, fields, problems, buffer, starts, body_bytes)
 
     def _canonical(self, value: bytes) -> tuple[bytes, int]:
         return canonical(value, self._limits.decode_rounds)
 
     def _pairs(self, location: Location, text: bytes, fields: list[Field]) -> None:
-        """Split ``a=b&c=d`` and append a field a pair."""
-        # One pair past the cap is enough to tell that there were too many.
+        """Split ``a=b&c=d`` and append a field a pair, until there are too many.
+
+        Empty pairs do not count: a run of ampersands would hide what comes after it.
+        """
         encoded = b"%" in text or b"+" in text
-        for pair in text.split(b"&", self._limits.fields + 1)[: self._limits.fields + 1]:
-            if not pair:
-                continue
+        for pair in filter(None, text.split(b"&")):
+            if len(fields) > self._limits.fields:
+                break
             raw_name, _, raw_value = pair.partition(b"=")
             if encoded:
                 raw_name, raw_value = decode_carrier(raw_name), decode_carrier(raw_value)
             self._add(location, raw_name.decode("utf-8", "replace"), raw_value, fields)
 
-    def _add(self, location: Location, name: str, value: bytes, fields: list[Field]) -> None:
-        if not _PLAIN_NAME.fullmatch(name):
+    def _add(
+        self, location: Location, name: str, value: bytes, fields: list[Field], prefix: str = ""
+    ) -> None:
+        if name != ODD_NAME and not _PLAIN_NAME.fullmatch(name):
             decoded, rounds = self._canonical(name.encode("utf-8", "replace"))
-            fields.append(Field(location, "(name)", decoded, rounds))
+            fields.append(Field(location, prefix + ODD_NAME, decoded, rounds))
         value, rounds = self._canonical(value)
-        fields.append(Field(location, fold_name(name), value, rounds))
+        folded = prefix + fold_name(name)
+        fields.append(Field(location, folded, value, rounds))
         if value[:1] in (b"{", b"[") and _MAY_NEST[location]:
-            self._nested(name, value, fields)
+            self._nested(folded, value, fields)
 
     def _nested(self, name: str, value: bytes, fields: list[Field]) -> None:
         """JSON inside of a form or query value: its leaves are fields, too."""
+        leaves = body_fields(b"application/json", value, self._limits)
+        found: list[Field] = []
         try:
-            leaves = list(body_fields(b"application/json", value, self._limits))
+            for leaf in islice(leaves, self._limits.fields):
+                self._add(leaf.location, leaf.name, leaf.value, found, f"{name}>")
         except BodyError:
             return
-        for leaf in leaves:
-            inner, rounds = self._canonical(leaf.value)
-            fields.append(Field(Location.JSON, f"{fold_name(name)}>{leaf.name}", inner, rounds))
+        fields.extend(found)
 
     def _header(self, header: tuple[bytes, bytes]) -> tuple[Field, ...]:
         made = tuple(self._header_fields(*header))
-        if len(header[1]) <= _HEADER_CACHE_VALUE_BYTES:
+        if len(header[0]) + len(header[1]) <= _HEADER_CACHE_ENTRY_BYTES:
             if len(self._headers) >= _HEADER_CACHE_ENTRIES:
                 # A full clear keeps the bound without the bookkeeping of an LRU on the hot path.
                 self._headers.clear()
@@ -160,25 +171,41 @@ class RequestParser:
             text = name.decode("latin-1")[:_NAME_CAP]
             yield Field(Location.HEADER, text, *self._canonical(value))
 
-    def _body(self, request: Request, fields: list[Field], problems: list[Problem]) -> None:
-        content_type = request.header(b"content-type") or b""
+    def _body(self, request: Request, fields: list[Field], problems: list[Problem]) -> int:
+        """Append the fields of the body's inspected prefix; returns the prefix's length."""
+        limits = self._limits
+        body, size = request.body[: limits.body_bytes], max(request.body_size, len(request.body))
+        truncated = size > len(body)
+        if truncated:
+            detail = f"{size} bytes, of which the first {len(body)} were seen"
+            problems.append(Problem(ProblemKind.BODY_TRUNCATED, "body", detail))
+        if not body:
+            return 0
         try:
-            for raw in body_fields(content_type, request.body, self._limits):
-                if len(fields) > self._limits.fields:
+            coding = request.header(b"content-encoding")
+            if coding is not None:
+                body, whole = plain_body(coding, body, limits.body_bytes)
+                if not (whole or truncated):
+                    truncated = True
+                    detail = f"compressed, of which the first {len(body)} bytes were seen"
+                    problems.append(Problem(ProblemKind.BODY_TRUNCATED, "body", detail))
+            for raw in body_fields(request.header(b"content-type") or b"", body, limits):
+                if len(fields) > limits.fields:
                     break
-                if raw.location is Location.FORM and raw.name == "":
+                if raw.location is Location.FORM:
                     self._pairs(Location.FORM, raw.value, fields)
                 elif raw.location is Location.FILE:
-                    fields.append(raw)
+                    fields.append(raw._replace(name=fold_name(raw.name)))
                 else:
                     self._add(raw.location, raw.name, raw.value, fields)
         except BodyError as error:
             kind = _KINDS.get(type(error), ProblemKind.BODY_MALFORMED)
-            if not (kind is ProblemKind.BODY_MALFORMED and request.body_size > len(request.body)):
+            if not (kind is ProblemKind.BODY_MALFORMED and truncated):
                 # A body cut at the inspection limit is told as truncated, not as malformed.
                 problems.append(Problem(kind, "body", str(error)))
-            value, rounds = self._canonical(request.body)
+            value, rounds = self._canonical(body)
             fields.append(Field(Location.BODY, "", value, rounds))
+        return len(body)
 
     def _cap(self, fields: list[Field], problems: list[Problem]) -> list[Field]:
         limit = self._limits.fields
@@ -208,9 +235,17 @@ class RequestParser:
                 field.value.decode("utf-8")
             except UnicodeDecodeError as error:
                 # A value cut at a cap may end inside of a character: that is our doing.
-                if error.end < len(field.value) - 3:
+                if error.reason != "unexpected end of data":
                     detail = f"byte {error.start} is not UTF-8"
                     problems.append(Problem(ProblemKind.INVALID_UTF8, field.label, detail))
+
+    @staticmethod
+    def _check_nul(fields: list[Field], problems: list[Problem]) -> None:
+        for field in fields:
+            # Whole bodies and files may well be binary.
+            if field.location not in (Location.FILE, Location.BODY) and SEPARATOR in field.value:
+                detail = f"byte {field.value.index(SEPARATOR)} is NUL"
+                problems.append(Problem(ProblemKind.NUL_BYTE, field.label, detail))
 
 
 def decode_path(raw: bytes) -> bytes:
@@ -228,4 +263,5 @@ _MAY_NEST = tuple(
 _KINDS: dict[type[BodyError], ProblemKind] = {
     DoctypeError: ProblemKind.XML_DOCTYPE,
     DepthError: ProblemKind.TOO_DEEP,
+    CodingError: ProblemKind.BODY_CODING,
 }

@@ -56,11 +56,12 @@ _NOUNS = {
 
 _PATTERNS: tuple[tuple[ValueType, re.Pattern[bytes]], ...] = (
     (ValueType.INTEGER, re.compile(rb"-?\d{1,20}")),
-    (ValueType.NUMBER, re.compile(rb"[+-]?\d[\d.,:_-]{0,30}")),
+    # A date without a time is a number, too: what is narrower comes first.
     (
         ValueType.DATE,
         re.compile(rb"\d{4}-\d\d(?:-\d\d)?(?:[T ][\d:.]{5,15}(?:Z|[+-][\d:]{4,6})?)?"),
     ),
+    (ValueType.NUMBER, re.compile(rb"[+-]?\d[\d.,:_-]{0,30}")),
     (ValueType.UUID, re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")),
     (ValueType.TOKEN, re.compile(rb"(?=.*\d)[0-9A-Za-z+/=_-]{8,512}")),
     (ValueType.WORD, re.compile(rb"[\w.+-]{1,200}")),

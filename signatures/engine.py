@@ -1,10 +1,11 @@
 """Match all rules against all fields of a request in one pass.
 
 The buffer of a parsed request (all values, joined by NUL) is scanned once. Nearly always nothing
-is found, and nothing else happens. Where a pattern may have matched, the field that holds the end
-of the match is scanned alone: that settles anchors, gives exact offsets, and makes a match across
-a separator no match. Then the rule's targets and length have their say, and libinjection, where
-the rule asks for it.
+is found, and nothing else happens. Where a pattern ends, the field that holds that end is known;
+then the rule's targets and length have their say, and libinjection, where the rule asks for it.
+
+A NUL inside of a value parts it as the separator parts two: patterns, and their anchors, see the
+pieces. Servers written in C see a value so, and the parser reports every NUL.
 """
 
 from __future__ import annotations
@@ -13,17 +14,24 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnaf.signatures.compiler import confirmer, finder
+from cnaf.models.fields import SEPARATOR
+from cnaf.signatures.compiler import compile_rules
 from cnaf.signatures.rule_files import built_in_rules
 from cnaf.signatures.tokenizers import is_injection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cnaf.models.fields import ParsedRequest
     from cnaf.signatures.rule import Rule
 
 __all__ = ["SignatureEngine", "SignatureMatch"]
+
+#: A match is shown from at most so many bytes before its end; an excerpt is shorter still.
+_SHOWN = 512
+
+# Pattern number and end of a match.
+_Hit = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +53,10 @@ class SignatureEngine:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
-        self._hits: list[tuple[int, int]] = []
-        self._spans: dict[int, tuple[int, int]] = {}
-        self._find = finder(self.rules).scan
-        self._confirm = confirmer(self.rules).scan
+        self._patterns = [(i, p) for i, rule in enumerate(self.rules) for p in rule.patterns]
+        self._hits: list[_Hit] = []
+        self._scan = compile_rules(self.rules).scan
         self._on_hit = _collector(self._hits)
-        self._on_span = _spanner(self._spans)
 
     @classmethod
     def load(cls, rules: Sequence[Rule] | None = None) -> SignatureEngine:
@@ -61,68 +67,86 @@ class SignatureEngine:
         """Return at most one match a rule, that of the first field in which it holds."""
         hits = self._hits
         try:
-            self._find(request.buffer, self._on_hit)
+            self._scan(request.buffer, self._on_hit)
             if not hits:
                 return ()
-            candidates = self._candidates(request)
+            found = set(hits)
         finally:
             # Also after an error: no hit of one request may be taken for one of the next.
             hits.clear()
-        found: dict[int, SignatureMatch] = {}
-        for field_index in sorted(candidates):
-            wanted = candidates[field_index].difference(found)
-            if wanted:
-                self._confirm_field(request, field_index, wanted, found)
-        return tuple(found[index] for index in sorted(found))
+        matches: dict[int, SignatureMatch] = {}
+        for rule, field, pattern, end in self._judged(request, found):
+            if rule not in matches:
+                start, end = self._span(request, field, pattern, end, found)
+                matches[rule] = SignatureMatch(self.rules[rule], field, start, end)
+        return tuple(matches[rule] for rule in sorted(matches))
 
-    def _candidates(self, request: ParsedRequest) -> dict[int, set[int]]:
-        """Return rule indices by field index, where the rule looks at that field at all."""
-        starts, fields, rules = request.starts, request.fields, self.rules
-        candidates: dict[int, set[int]] = {}
-        for rule_index, end in set(self._hits):
+    def _judged(
+        self, request: ParsedRequest, found: set[_Hit]
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Yield rule, field, pattern and end in the buffer of the hits that count, in order."""
+        starts, fields = request.starts, request.fields
+        verdicts: dict[tuple[int, int], bool] = {}
+        for end, pattern in sorted((end, pattern) for pattern, end in found):
+            rule = self._patterns[pattern][0]
             # The last byte of a match is in its field, or is the separator behind it.
-            field_index = bisect_right(starts, end - 1) - 1
-            if rules[rule_index].looks_at(fields[field_index]):
-                candidates.setdefault(field_index, set()).add(rule_index)
-        return candidates
+            field = bisect_right(starts, end - 1) - 1
+            verdict = verdicts.get((rule, field))
+            if verdict is None:
+                verdict = verdicts[rule, field] = _judge(self.rules[rule], request, field)
+            if verdict:
+                yield rule, field, pattern, end
 
-    def _confirm_field(
-        self,
-        request: ParsedRequest,
-        field_index: int,
-        wanted: set[int],
-        found: dict[int, SignatureMatch],
-    ) -> None:
-        value = request.fields[field_index].value
-        self._spans.clear()
-        self._confirm(value, self._on_span)
-        for rule_index in wanted.intersection(self._spans):
-            rule = self.rules[rule_index]
-            start, end = self._spans[rule_index]
-            if rule.syntax is not None:
-                if not is_injection(rule.syntax, value):
-                    continue
-                start, end = 0, len(value)
-            found[rule_index] = SignatureMatch(rule, field_index, start, end)
+    def _span(
+        self, request: ParsedRequest, field: int, pattern: int, end: int, found: set[_Hit]
+    ) -> tuple[int, int]:
+        """Return where a match starts and ends in its value.
+
+        A hit comes for each end, so the match goes on as long as the next byte is an end, too: a
+        number or a name is shown whole. Hyperscan tells starts only at a high price in memory and
+        time for compiling; the last start from which the pattern still comes to its end is found
+        by halving instead.
+        """
+        while (pattern, end + 1) in found:
+            end += 1
+        value = request.fields[field].value
+        end = min(end - request.starts[field], len(value))
+        shape = self._patterns[pattern][1]
+        if shape.at_start:
+            return value.rfind(SEPARATOR, 0, end) + 1, end
+        if shape.at_end and value[end - 1 : end] == SEPARATOR:
+            end -= 1
+        # One byte more keeps a word's end a word's end, where that is what the pattern asks for.
+        seen = end if shape.at_end else end + 1
+        low, high = max(0, end - _SHOWN), end
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._ends(value[middle:seen], pattern, end - middle):
+                low = middle
+            else:
+                high = middle
+        return low, end
+
+    def _ends(self, data: bytes, pattern: int, end: int) -> bool:
+        """Return whether a match of the pattern ends there."""
+        try:
+            self._scan(data, self._on_hit)
+            return (pattern, end) in self._hits
+        finally:
+            self._hits.clear()
 
 
-def _collector(hits: list[tuple[int, int]]) -> Callable[[int, int, int, int, object], None]:
+def _judge(rule: Rule, request: ParsedRequest, field_index: int) -> bool:
+    field = request.fields[field_index]
+    if not rule.looks_at(field):
+        return False
+    return rule.syntax is None or is_injection(rule.syntax, field.value)
+
+
+def _collector(hits: list[_Hit]) -> Callable[[int, int, int, int, object], None]:
     append = hits.append
 
-    def on_hit(rule: int, _start: int, end: int, _flags: int, _context: object) -> None:
-        append((rule, end))
+    def on_hit(pattern: int, _start: int, end: int, _flags: int, _context: object) -> None:
+        append((pattern, end))
 
     return on_hit
-
-
-def _spanner(
-    spans: dict[int, tuple[int, int]],
-) -> Callable[[int, int, int, int, object], None]:
-    def on_span(rule: int, start: int, end: int, _flags: int, _context: object) -> None:
-        # A hit comes for each end. The leftmost start wins, and the longest match from there:
-        # it shows a number or a name whole where a shorter one would already do.
-        known = spans.get(rule)
-        if known is None or start < known[0] or (start == known[0] and end > known[1]):
-            spans[rule] = start, end
-
-    return on_span

@@ -39,18 +39,13 @@ class Pattern:
     """A regular expression, and whether it is held to the start or the end of a value.
 
     ``body`` is the part that Hyperscan and :mod:`re` understand alike (no anchors, no
-    look-around, no back-references); letter case is ignored and ``.`` matches a newline, too.
+    look-around, no back-references); letter case is ignored and nothing in it matches a NUL. A
+    NUL inside of a value ends what stands before it, and starts what follows.
     """
 
     body: str
     at_start: bool = False
     at_end: bool = False
-
-    @property
-    def expression(self) -> str:
-        """The expression that one value is searched with."""
-        start, end = "^" if self.at_start else "", "$" if self.at_end else ""
-        return f"{start}(?:{self.body}){end}"
 
 
 @dataclass(frozen=True, slots=True)

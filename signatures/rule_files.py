@@ -1,7 +1,8 @@
 """Read rules from TOML files and refuse, by name, whatever is not one.
 
 A file is one class of attack. Its ``[defaults]`` fill in what a ``[[rule]]`` leaves out, and a
-pattern may hold ``(?&name)`` where the file's ``[fragments]`` define that piece once. Samples are
+pattern may hold ``(?&name)`` where the file's ``[fragments]`` define that piece once; nothing in it
+matches a NUL, and a negated class need not say so. Samples are
 strings of canonical bytes written as Latin-1 where they are not ASCII (``"\\u00e5"`` is the byte
 E5), or tables of ``value`` and ``in`` (``"header:user-agent"``). Targets are locations (``"query"``),
 named fields (``"header:referer"``), exceptions (``"!form:content"``) and two short forms:
@@ -42,10 +43,11 @@ _DEFAULTABLE = frozenset(("expected", "severity", "tags", "targets", "max_length
 _CLASS = re.compile(r"[a-z][a-z0-9-]{1,30}")
 _REFERENCE = re.compile(r"\(\?&([a-z_]+)\)")
 _TAG = re.compile(r"CWE-\d{1,5}|CAPEC-\d{1,4}|T\d{4}(?:\.\d{3})?")
-#: What the two engines do not have in common; a backslash before ``(`` makes it plain text.
-_UNSHARED = re.compile(r"(?<!\\)\(\?(?!:)|\\[1-9AZzGKXv]|\{,")
-#: Escapes and classes, where an anchor's character is text.
-_LITERAL = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+#: What Hyperscan and :mod:`re` do not have in common, look for alike, or take for a NUL.
+_UNSHARED = re.compile(r"\(\?(?!:)|\\[0-9AZzGKXBv]|\\x00|\{,\d|\[(?!\^)[^\]]*\\[SWD]")
+#: Escapes, classes and the dot: the pieces of a pattern that are not what they look like.
+_PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\.", re.DOTALL)
+_WITHOUT_NUL = {".": r"[^\x00]", r"\S": r"[^\s\x00]", r"\W": r"[^\w\x00]", r"\D": r"[^\d\x00]"}
 _LOCATIONS = {location.label: location for location in Location}
 #: Names under which people write texts: articles, comments, source code. A code sample is normal
 #: there, so rules that block by themselves leave them to rules of medium confidence.
@@ -224,12 +226,13 @@ def _pattern(reader: _Reader, text: str, fragments: Mapping[str, object]) -> Pat
             raise reader.wrong("patterns", f"at most {_MAX_PATTERN} characters, fragments included")
     if not body.isascii():
         raise reader.wrong("patterns", r"ASCII; write other bytes as \xNN")
-    if re.search(r"[\^$]", _LITERAL.sub("", body)):
+    if re.search(r"[\^$]", _PIECE.sub("", body)):
         raise reader.wrong("patterns", f"^ and $ at the ends of a pattern only: {text!r}")
-    if _UNSHARED.search(body):
+    if _UNSHARED.search(re.sub(r"\\[^0-9A-Za-z]", "_", body)):
         raise reader.wrong(
-            "patterns", f"no look-around, back-reference, flag or unknown fragment: {text!r}"
+            "patterns", f"no look-around, back-reference, flag, unknown fragment or NUL: {text!r}"
         )
+    body = _PIECE.sub(_spare_nul, body)
     try:
         compiled = re.compile(body.encode("ascii"), re.IGNORECASE | re.DOTALL)
     except re.error as error:
@@ -237,6 +240,12 @@ def _pattern(reader: _Reader, text: str, fragments: Mapping[str, object]) -> Pat
     if compiled.fullmatch(b""):
         raise reader.wrong("patterns", f"what cannot match nothing: {text!r}")
     return Pattern(body, at_start, at_end)
+
+
+def _spare_nul(piece: re.Match[str]) -> str:
+    """A dot or a negated class would match the separator behind a value, and run into the next."""
+    text = piece[0]
+    return r"[^\x00" + text[2:] if text.startswith("[^") else _WITHOUT_NUL.get(text, text)
 
 
 def _fragment(reader: _Reader, name: str, fragments: Mapping[str, object]) -> str:

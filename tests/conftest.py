@@ -1,12 +1,22 @@
-"""Which tests run: those with containers only where an engine answers, and always in CI."""
+"""Which tests run (those with containers only where an engine answers), and one learned model."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from cnaf.datasets.corpus import open_corpus
+from cnaf.learner.fit import FitOptions
+from cnaf.learner.learn import Learned, learn
+from cnaf.learner.report import Source
+from cnaf.models.exchange import Exchange
+
+WORDPRESS = Path(__file__).parents[1] / "datasets" / "wordpress"
+SUBJECT = "sha256:" + "5" * 64
 
 
 def _engine_answers() -> bool:
@@ -27,3 +37,36 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_header() -> str:
     return "containers: tests marked docker need root and an engine (CNAF_REQUIRE_DOCKER=1)"
+
+
+@pytest.fixture(scope="session")
+def wordpress_sessions() -> list[Exchange]:
+    """Some sessions of each role: about 1,500 requests."""
+    files = sorted((WORDPRESS / "har").iterdir())[:14]
+    return list(open_corpus(files))
+
+
+@pytest.fixture(scope="session")
+def wordpress_attacks() -> list[Exchange]:
+    return list(open_corpus([WORDPRESS / "attacks.jsonl"]))
+
+
+@pytest.fixture(scope="session")
+def learned(wordpress_sessions: list[Exchange]) -> Learned:
+    """A model of those sessions, made as ``cnaf learn --recorded`` makes it."""
+    source = Source(
+        image="wordpress:6.1",
+        subject=SUBJECT,
+        subject_source="given",
+        corpus_sha256="c" * 64,
+        exchanges=len(wordpress_sessions),
+        sessions=len({exchange.session for exchange in wordpress_sessions}),
+    )
+    return learn(
+        wordpress_sessions,
+        source,
+        target_fpr=0.01,
+        created=datetime(2026, 11, 24, tzinfo=UTC),
+        progress=lambda _stage, _done, _total: None,
+        options=FitOptions(trees=50),
+    )

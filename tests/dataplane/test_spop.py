@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -24,7 +25,6 @@ from cnaf.dataplane.spop import (
     encode_frame,
     encode_hello,
     encode_kv,
-    encode_notify,
     encode_set_var,
     encode_value,
     encode_varint,
@@ -127,8 +127,14 @@ def test_kv_round_trip(pairs: dict[str, Value]) -> None:
 
 # The connection, as scripts of bytes and events
 
+
+def encode_notify(stream_id: int, frame_id: int, payload: bytes) -> bytes:
+    ids = encode_varint(stream_id) + encode_varint(frame_id)
+    return encode_frame(FrameType.NOTIFY, payload, ids)
+
+
 HELLO = encode_hello(max_frame_bytes=16_380)
-NOTIFY = encode_notify(300, 1, "request", {"m": "GET", "b": b"x" * 300})
+NOTIFY = encode_notify(300, 1, b"\x07request" + b"x" * 300)
 BYE = encode_disconnect(Status.NORMAL, "normal", agent=False)
 
 
@@ -276,10 +282,66 @@ def test_random_bytes_raise_nothing_but_protocol_errors(data: bytes, opened: boo
     run((HELLO if opened else b"") + data)
 
 
-@given(KV, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
-def test_notify_round_trip(pairs: dict[str, Value], stream_id: int, frame_id: int) -> None:
-    events, _, _ = run(encode_hello() + encode_notify(stream_id, frame_id, "request", pairs))
-    event = events[1]
-    assert isinstance(event, Notify)
-    assert event.ids == encode_varint(stream_id) + encode_varint(frame_id)
-    assert event.payload == b"\x07request" + bytes((len(pairs),)) + encode_kv(pairs)
+@given(st.binary(max_size=300), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_notify_keeps_its_ids_and_payload(payload: bytes, stream_id: int, frame_id: int) -> None:
+    events, _, _ = run(encode_hello() + encode_notify(stream_id, frame_id, payload))
+    ids = encode_varint(stream_id) + encode_varint(frame_id)
+    assert events[1:] == [Notify(ids, payload)]
+
+
+GOOD = HELLO + NOTIFY + NOTIFY + BYE
+
+
+@given(
+    st.integers(0, len(GOOD) - 1),
+    st.sampled_from(["flip", "cut", "insert", "delete"]),
+    st.binary(min_size=1, max_size=4),
+    st.lists(st.integers(1, 200), max_size=5),
+)
+def test_mutations_raise_nothing_but_protocol_errors(
+    at: int, change: str, noise: bytes, sizes: list[int]
+) -> None:
+    mutant = {
+        "flip": GOOD[:at] + noise + GOOD[at + len(noise) :],
+        "cut": GOOD[:at],
+        "insert": GOOD[:at] + noise + GOOD[at:],
+        "delete": GOOD[:at] + GOOD[at + len(noise) :],
+    }[change]
+    assert run(mutant, sizes) == run(mutant)
+
+
+def test_announced_sizes_allocate_nothing() -> None:
+    """Lengths that a peer only claims cost no memory, however large."""
+    huge = encode_varint(2**63)
+    claims = [
+        encode_frame(FrameType.HAPROXY_HELLO, b"\x01a\x08" + huge),
+        encode_frame(FrameType.HAPROXY_HELLO, huge),
+        b"\xff\xff\xff\xff" + bytes(64),
+    ]
+    tracemalloc.start()
+    try:
+        for claim in claims:
+            run(claim)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_a_long_connection_keeps_no_more_than_a_frame() -> None:
+    connection = Connection(max_frame_bytes=1_000)
+    connection.receive_data(HELLO)
+    connection.next_event()
+    connection.data_to_send()
+    stream = encode_notify(1, 1, bytes(900)) * 8
+    tracemalloc.start()
+    try:
+        for _ in range(200):
+            for at in range(0, len(stream), 333):
+                connection.receive_data(stream[at : at + 333])
+                while connection.next_event() is not None:
+                    pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 50_000

@@ -1,0 +1,61 @@
+"""One set of facts, told the same way everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+from cnaf.learner.learn import Learned
+from cnaf.learner.plots import write_plots
+from cnaf.learner.report import (
+    Coverage,
+    EndpointCoverage,
+    report_markdown,
+    report_to_dict,
+)
+from cnaf.learner.selection import SetAside
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_json_holds_every_fact(learned: Learned) -> None:
+    report = learned.report
+    data = orjson.loads(orjson.dumps(report_to_dict(report)))
+    assert data["source"]["exchanges"] == report.source.exchanges
+    assert data["refused"] == {str(k): v for k, v in report.refused.items()}
+    assert sum(data["refused"].values()) + data["kept"] == data["source"]["exchanges"]
+    assert len(data["coverage"]["endpoints"]) == len(report.coverage.endpoints)
+    assert [rate["rate"] for rate in data["rates"]] == [rate.rate for rate in report.rates]
+
+
+def test_markdown_tells_the_promise_and_its_interval(learned: Learned) -> None:
+    text = report_markdown(learned.report)
+    promised = learned.report.promised
+    assert promised.target == 0.01
+    assert f"**{promised.rate:.2%}**" in text
+    assert f"{promised.low:.2%} to {promised.high:.2%}" in text
+
+
+def test_names_from_traffic_cannot_break_out_of_a_table(learned: Learned) -> None:
+    evil = "`|<script>\n| x |\\"
+    hostile = replace(
+        learned.report,
+        set_aside=(SetAside(evil, "cnaf-x-1", "found", evil),),
+        coverage=Coverage((EndpointCoverage("GET", evil, 1, 0, True),), {}),
+    )
+    rows = [line for line in report_markdown(hostile).splitlines() if "script" in line]
+    assert len(rows) == 2
+    for row in rows:
+        assert "<" not in row
+        assert row.count("|") == 4
+
+
+def test_plots_are_pictures(learned: Learned, tmp_path: Path) -> None:
+    hostile = replace(
+        learned.report,
+        coverage=Coverage((EndpointCoverage("GET", "/$x^{$\x00字" * 20, 1, 0, True),), {}),
+    )
+    for report in (learned.report, hostile):
+        for path in write_plots(report, learned.held_out, tmp_path):
+            assert path.read_bytes().startswith(PNG)

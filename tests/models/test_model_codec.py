@@ -1,0 +1,176 @@
+"""A model survives the way through an artifact, and nothing else gets through."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from cnaf.learner.learn import Learned
+from cnaf.models.artifact import Artifact, ArtifactFiles, unpack
+from cnaf.models.digest import Digest
+from cnaf.models.errors import ArtifactError, ArtifactFormatError, ArtifactMismatchError
+from cnaf.models.exchange import Exchange, Request
+from cnaf.models.model_codec import model_from_parts, model_to_parts
+from cnaf.models.parsing import RequestParser
+from cnaf.models.request_model import RequestModel, Scorer
+from cnaf.models.stored_model import unpack_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+Parts = tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]
+REQUESTS = (
+    Request("GET", b"/?s=hello%20world&p=12", ((b"host", b"h"),)),
+    Request("POST", b"/wp-login.php", (), b"log=a&pwd=' OR 1=1 -- ", 24),
+    Request("PUT", b"/never/seen", ((b"cookie", b"a=b; c=%00%ff"),)),
+)
+
+
+@pytest.fixture(scope="module")
+def artifact(learned: Learned) -> Artifact:
+    return unpack(learned.files.config, learned.files.tensors)
+
+
+@pytest.fixture
+def parts(artifact: Artifact) -> Parts:
+    described = copy.deepcopy(artifact.metadata["model"])
+    assert isinstance(described, dict)
+    return described, {name: array.copy() for name, array in artifact.arrays.items()}
+
+
+def scores(model: RequestModel, requests: tuple[Request, ...] = REQUESTS) -> list[float]:
+    parser, scorer = RequestParser(), Scorer(model)
+    return [scorer.score(parser.parse(request)).score for request in requests]
+
+
+def test_a_model_scores_alike_after_the_round_trip(
+    learned: Learned, wordpress_sessions: list[Exchange]
+) -> None:
+    model = unpack_model(learned.files).model
+    described, arrays = model_to_parts(model)
+    again = model_from_parts(described, arrays)
+    requests = tuple(exchange.request for exchange in wordpress_sessions[:300])
+    assert scores(model, requests) == scores(again, requests)
+    for rate in (0.5, 0.01, 1e-9):
+        assert model.calibration.threshold(rate) == again.calibration.threshold(rate)
+
+
+def test_artifact_fits_a_small_budget_and_names_its_thresholds(
+    learned: Learned, artifact: Artifact
+) -> None:
+    assert learned.files.size < 500_000
+    described = artifact.metadata["model"]
+    assert isinstance(described, dict)
+    thresholds = described["thresholds"]
+    assert isinstance(thresholds, dict)
+    told = [value for value in thresholds.values() if value is not None]
+    assert told == sorted(told, reverse=True)
+
+
+def test_a_model_is_refused_for_another_image(learned: Learned) -> None:
+    with pytest.raises(ArtifactMismatchError, match="was learned from"):
+        unpack_model(learned.files, expect=Digest.parse("sha256:" + "9" * 64))
+
+
+@pytest.mark.parametrize("wrong", ["missing", "dtype", "shape", "empty"])
+def test_arrays_that_do_not_fit_are_refused_by_name(parts: Parts, wrong: str) -> None:
+    described, arrays = parts
+    for name, array in list(arrays.items()):
+        changed = dict(arrays)
+        if wrong == "missing":
+            del changed[name]
+        elif wrong == "dtype":
+            changed[name] = array.astype(np.float64)
+        elif wrong == "shape":
+            changed[name] = array.reshape(1, *array.shape)
+        else:
+            changed[name] = array[:0]
+        with pytest.raises(ArtifactFormatError) as caught:
+            model_from_parts(described, changed)
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, -1, 10**400, "x" * 5000, [], [[]], {}, [[1, 2, 3]], float("nan")]
+)
+def test_description_that_is_malformed_is_refused(parts: Parts, value: object) -> None:
+    described, arrays = parts
+    for key in described.keys() - {"thresholds"}:
+        if (key, value) in (("templates", []), ("held_out", 10**400)):
+            continue  # no other templates, and a number that is merely wrong
+        with pytest.raises(ArtifactFormatError):
+            model_from_parts(described | {key: value}, arrays)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("forest_step", lambda a: np.where(a > 0, 65535, 0)),
+        ("forest_step", lambda a: np.where(a > 0, 1, 0)),
+        ("forest_step", np.ones_like),
+        ("forest_feature", lambda a: np.full_like(a, 255)),
+        ("forest_roots", lambda a: a[::-1]),
+        ("forest_roots", lambda a: a + 1),
+        ("forest_roots", lambda a: a * -1),
+        ("ngram_tags", np.ones_like),
+        ("scales", np.negative),
+        ("tail_slopes", np.negative),
+        ("tail_points", lambda a: a[:, ::-1]),
+        ("held_out_scores", lambda a: a[::-1]),
+        ("held_out_ranks", lambda a: a * 0),
+        ("held_out_ranks", lambda a: a + 10**6),
+    ],
+)
+def test_arrays_that_would_mislead_a_kernel_are_refused(
+    parts: Parts, name: str, change: Any
+) -> None:
+    described, arrays = parts
+    changed = np.ascontiguousarray(change(arrays[name]).astype(arrays[name].dtype))
+    with pytest.raises(ArtifactFormatError):
+        model_from_parts(described, arrays | {name: changed})
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_an_array_with_any_bytes_is_refused_or_scores(artifact: Artifact, data: Any) -> None:
+    """Whatever passes the checks must not crash, loop or read outside of an array."""
+    described: Any = artifact.metadata["model"]
+    name = data.draw(st.sampled_from(sorted(artifact.arrays)))
+    array = artifact.arrays[name].copy()
+    raw = array.view(np.uint8).reshape(-1)
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at] = data.draw(st.integers(0, 255))
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return  # refused before: an artifact holds finite numbers only
+    try:
+        model = model_from_parts(described, {**artifact.arrays, name: array})
+    except ArtifactFormatError:
+        return
+    assert len(scores(model)) == len(REQUESTS)
+
+
+def test_every_region_of_the_files_is_guarded(learned: Learned) -> None:
+    """A flipped bit anywhere is found: 400 places over both blobs."""
+    files = learned.files
+    for blob in ("config", "tensors"):
+        data = getattr(files, blob)
+        for at in range(0, len(data), max(1, len(data) // 200)):
+            flipped = bytearray(data)
+            flipped[at] ^= 0x10
+            blobs = {"config": files.config, "tensors": files.tensors, blob: bytes(flipped)}
+            with pytest.raises(ArtifactError):
+                unpack_model(ArtifactFiles(**blobs))
+
+
+def test_truncated_files_are_refused(learned: Learned) -> None:
+    files = learned.files
+    for share in (0, 0.01, 0.5, 0.999):
+        for blob in ("config", "tensors"):
+            data = getattr(files, blob)
+            blobs = {"config": files.config, "tensors": files.tensors}
+            blobs[blob] = data[: int(len(data) * share)]
+            with pytest.raises(ArtifactError):
+                unpack_model(ArtifactFiles(**blobs))
