@@ -1,12 +1,16 @@
 """What protection costs: raw HAProxy, the protected proxy, and nginx with ModSecurity and CRS.
 
 All three stand in front of the same nginx that answers at once, on loopback, and get the same
-twelve requests from wrk. After a warm-up they take turns; the median of the rounds counts.
-Throughput is measured at saturation, latency at a steady rate that all of them sustain. The last
-line is one JSON object. Needs wrk and nginx; ModSecurity is skipped where its packages are absent.
+twelve requests of a WordPress visit from wrk. After a warm-up they take turns; the median of the
+rounds counts. Throughput is measured at saturation, latency at a steady rate that all of them
+sustain. The last line is one JSON object. Needs wrk and nginx; ModSecurity is skipped where its
+packages are absent.
 
     python benchmarks/dataplane.py                  the enforcer (cnaf enforce)
     python benchmarks/dataplane.py --agent pass     an agent that decides nothing: the data plane
+
+The enforcer blocks, with a model learned from the recorded WordPress and from visits like those of
+the benchmark: what is measured is benign traffic of a known app, which passes without an alert.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
     from cnaf.models.exchange import Request, Response
 
 ASSETS = Path(__file__).with_name("dataplane")
+CORPUS = Path(__file__).parents[1] / "datasets" / "wordpress"
+MIX = ASSETS / "mix.jsonl"
 MODULE = Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so")
 CRS = (Path("/etc/modsecurity/crs/crs-setup.conf"), Path("/usr/share/modsecurity-crs/rules"))
 #: Clients at saturation, and those that keep the steady rate: 16 connections with a pause of
@@ -51,6 +57,8 @@ CRS = (Path("/etc/modsecurity/crs/crs-setup.conf"), Path("/usr/share/modsecurity
 SATURATION_CONNECTIONS = 64
 STEADY_CONNECTIONS = 16
 STEADY_PAUSE_MS = 10
+#: Sessions of the mix that the model is learned from, beside 400 of the recorded WordPress.
+VISITS = 50
 START_TIMEOUT_S = 60.0
 
 console = Console()
@@ -80,20 +88,30 @@ class Target:
     def rps(self) -> float:
         return statistics.median(run.rps for run in self.runs)
 
+    def ratio(self, other: Target) -> float:
+        """Return this throughput over the other's, round by round: both had the same neighbours."""
+        pairs = zip(self.runs, other.runs, strict=True)
+        return statistics.median(mine.rps / its.rps for mine, its in pairs)
+
     @property
     def p99_ms(self) -> float:
         return statistics.median(run.p99_us for run in self.steady) / 1000
 
 
-def protected_argv(args: argparse.Namespace, listen: int, origin: int) -> list[str]:
-    """Return the command line of the proxy under test."""
+def protected_argv(args: argparse.Namespace, folder: Path, listen: int, origin: int) -> list[str]:
+    """Return the command line of the proxy under test, its model learned where none is given."""
     if args.agent == "pass":
         return [sys.executable, __file__, "--serve", f"{listen}", f"{origin}"]
-    cnaf = Path(sys.executable).with_name("cnaf")
+    cnaf = str(Path(sys.executable).with_name("cnaf"))
+    registry = args.registry or str(folder / "registry")
+    if not args.registry:
+        corpora = ("--corpus", str(CORPUS), "--corpus", str(_visits(folder)))
+        learn = [cnaf, "learn", args.image, *corpora, "--recorded", "--registry", registry]
+        subprocess.run(learn, check=True, stdout=subprocess.DEVNULL)
     return [
-        *(str(cnaf), "enforce", "--listen", f"127.0.0.1:{listen}"),
-        *("--origin", f"127.0.0.1:{origin}", "--image", args.image),
-        *("--action", "block", "--registry", str(args.registry)),
+        *(cnaf, "enforce", "--listen", f"127.0.0.1:{listen}", "--origin", f"127.0.0.1:{origin}"),
+        *("--image", args.image, "--registry", registry, "--action", "block"),
+        *("--spool", str(folder / "spool")),
     ]
 
 
@@ -122,7 +140,7 @@ def _measure(
     raw = Target("HAProxy, raw", _free_port())
     stack.enter_context(_raw_haproxy(folder, raw.port, origin))
     protected = Target(f"HAProxy + {args.agent}", _free_port())
-    argv = protected_argv(args, protected.port, origin)
+    argv = protected_argv(args, folder, protected.port, origin)
     process = stack.enter_context(_running(argv, protected.port))
     targets = [raw, protected]
     if MODULE.exists() and all(path.exists() for path in CRS):
@@ -132,16 +150,20 @@ def _measure(
         targets.append(modsecurity)
     else:
         console.print("ModSecurity skipped: apt-get install libnginx-mod-http-modsecurity")
+    requests = _requests(folder)
     for target in targets:
-        _wrk(target, 1, SATURATION_CONNECTIONS)
+        _wrk(target, requests, 1, SATURATION_CONNECTIONS)
     for _ in range(args.rounds):
         for target in targets:
-            target.runs.append(_wrk(target, args.seconds, SATURATION_CONNECTIONS))
+            target.runs.append(_wrk(target, requests, args.seconds, SATURATION_CONNECTIONS))
     for _ in range(args.rounds):
         for target in (raw, protected):
-            run = _wrk(target, args.seconds, STEADY_CONNECTIONS, STEADY_PAUSE_MS)
+            run = _wrk(target, requests, args.seconds, STEADY_CONNECTIONS, STEADY_PAUSE_MS)
             target.steady.append(run)
-    figures = {"agent_rss_mb": _agent_rss_mb(process.pid), "unchecked": _unchecked(process.pid)}
+    figures = {
+        "agent_rss_mb": round(_agent_rss_mb(process.pid), 1),
+        "unchecked": _unchecked(process.pid),
+    }
     return targets, figures
 
 
@@ -155,7 +177,7 @@ def _report(args: argparse.Namespace, targets: Sequence[Target], figures: dict[s
         table.add_row(
             target.name,
             f"{target.rps:,.0f}",
-            f"{target.rps / raw.rps:.3f}",
+            f"{target.ratio(raw):.3f}",
             f"{(max(rates) - min(rates)) / target.rps:.0%}",
             str(sum(run.refused for run in target.runs)),
             str(sum(run.failed for run in target.runs)),
@@ -163,30 +185,61 @@ def _report(args: argparse.Namespace, targets: Sequence[Target], figures: dict[s
         )
     console.print(table)
     if figures["unchecked"]:
-        console.print(f"{figures['unchecked']:.0f} requests passed unchecked (over the budget)")
-    modsecurity_rps = round(others[0].rps) if others else None
+        console.print(f"{figures['unchecked']:,} requests passed unchecked (over the budget)")
     result = {
         "agent": args.agent,
         "raw_rps": round(raw.rps),
         "protected_rps": round(protected.rps),
-        "modsecurity_rps": modsecurity_rps,
-        "protected_to_raw": round(protected.rps / raw.rps, 3),
-        "protected_to_modsecurity": (
-            round(protected.rps / modsecurity_rps, 1) if modsecurity_rps else None
-        ),
+        "modsecurity_rps": round(others[0].rps) if others else None,
+        "protected_to_raw": round(protected.ratio(raw), 3),
+        "protected_to_modsecurity": round(protected.ratio(others[0]), 1) if others else None,
         "p99_added_ms": round(protected.p99_ms - raw.p99_ms, 3),
         "refused": sum(run.refused for run in protected.runs),
-        "agent_rss_mb": round(figures["agent_rss_mb"], 1),
-        "unchecked": int(figures["unchecked"]),
+        **figures,
     }
     sys.stdout.write(json.dumps(result) + "\n")
 
 
-def _wrk(target: Target, seconds: float, connections: int, pause_ms: int = 0) -> Run:
+def _visits(folder: Path) -> Path:
+    """Write the mix as a corpus of sessions, and return where."""
+    path = folder / "visits.jsonl"
+    exchanges = [json.loads(line) for line in MIX.read_text().splitlines()]
+    with path.open("w") as file:
+        for visit in range(VISITS):
+            for exchange in exchanges:
+                names = {"id": f"{exchange['id']}-{visit}", "session": f"visit-{visit}"}
+                file.write(json.dumps(exchange | names) + "\n")
+    return path
+
+
+def _requests(folder: Path) -> Path:
+    """Write the mix as mix.lua reads it, and return where."""
+    path = folder / "requests"
+    requests = [json.loads(line)["request"] for line in MIX.read_text().splitlines()]
+    path.write_text(
+        "\0".join(
+            "\r\n".join(
+                (
+                    f"{request['method']} {request['target']} HTTP/{request['version']}",
+                    *(f"{name}: {value}" for name, value in request["headers"]),
+                    "",
+                    request.get("body", ""),
+                )
+            )
+            for request in requests
+        ),
+        newline="",
+    )
+    return path
+
+
+def _wrk(
+    target: Target, requests: Path, seconds: float, connections: int, pause_ms: int = 0
+) -> Run:
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(ASSETS / "mix.lua")]
-    argv.append(f"http://127.0.0.1:{target.port}")
+    argv += [f"http://127.0.0.1:{target.port}", "--", str(requests)]
     if pause_ms:
-        argv += ["--", str(pause_ms)]
+        argv.append(str(pause_ms))
     output = subprocess.run(
         argv, capture_output=True, text=True, check=True, timeout=seconds + 30
     ).stdout
@@ -209,7 +262,8 @@ def _running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(argv, env=env, start_new_session=True, stdout=subprocess.DEVNULL)
     try:
-        _wait_for_port(port, process)
+        if not _listens(port, process):
+            sys.exit(f"does not listen on port {port}: {' '.join(argv)}")
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -219,13 +273,13 @@ def _running(
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _nginx(folder: Path, name: str, port: int, **values: object) -> object:
+def _nginx(folder: Path, name: str, port: int, **values: object) -> AbstractContextManager[object]:
     path = folder / name
     path.write_text(_asset(name, folder=folder, port=port, module=MODULE, **values))
     return _running(["nginx", "-p", str(folder), "-c", str(path)], port)
 
 
-def _raw_haproxy(folder: Path, port: int, origin: int) -> object:
+def _raw_haproxy(folder: Path, port: int, origin: int) -> AbstractContextManager[object]:
     path = folder / "raw.cfg"
     path.write_text(_asset("raw.cfg", port=port, origin=origin))
     binary = find_binary()
@@ -237,15 +291,14 @@ def _asset(name: str, **values: object) -> str:
     return string.Template((ASSETS / name).read_text()).safe_substitute(values)
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
+                return True
         time.sleep(0.05)
-    command = " ".join(str(part) for part in process.args) if process.args else ""
-    sys.exit(f"does not listen on port {port}: {command}")
+    return False
 
 
 def _free_port() -> int:
@@ -265,26 +318,26 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def _agent_rss_mb(pid: int) -> float:
+    """Return the memory of the largest process of ours: a worker, or what starts the workers."""
     sizes = [0.0]
-    for child in (pid, *_descendants(pid)):
-        status = Path(f"/proc/{child}/status").read_text()
-        if match := re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE):
-            if "haproxy" not in status.splitlines()[0]:
-                sizes.append(int(match[1]) / 1024)
+    for process in (pid, *_descendants(pid)):
+        name, *lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        if "haproxy" not in name:
+            sizes += (int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
     return max(sizes)
 
 
-def _unchecked(pid: int) -> float:
-    for child in _descendants(pid):
-        for part in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
-            path = Path(os.fsdecode(part)).with_name("haproxy.sock") if part else Path()
-            if part.endswith(b"haproxy.cfg") and path.exists():
+def _unchecked(pid: int) -> int:
+    """Return how many requests passed without a decision, by HAProxy's own count."""
+    for process in _descendants(pid):
+        for part in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0"):
+            if part.endswith(b"/haproxy.cfg"):
                 with socket.socket(socket.AF_UNIX) as client:
-                    client.connect(str(path))
+                    client.connect(part.removesuffix(b"cfg") + b"sock")
                     client.sendall(b"show table unchecked\n")
                     match = re.search(rb"gpc0=(\d+)", client.recv(4096))
-                return float(match[1]) if match else 0.0
-    return 0.0
+                return int(match[1]) if match else 0
+    return 0
 
 
 # The data plane without an enforcer
@@ -317,7 +370,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--agent", choices=("cnaf", "pass"), default="cnaf")
     parser.add_argument("--image", default="wordpress:latest")
-    parser.add_argument("--registry", type=Path, default=Path(".cnaf/registry"))
+    parser.add_argument("--registry", help="where a model of the image is; default: learn one")
     parser.add_argument("--rounds", type=int, choices=range(3, 8), default=3)
     parser.add_argument("--seconds", type=int, choices=range(1, 6), default=5)
     parser.add_argument("--serve", nargs=2, type=int, help=argparse.SUPPRESS)

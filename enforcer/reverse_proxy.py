@@ -13,6 +13,7 @@ from cnaf.dataplane.config import Address, ProxyConfig, agent_socket
 from cnaf.dataplane.plane import DataPlane
 from cnaf.enforcer.pipeline import Policy
 from cnaf.enforcer.settings import WorkerSettings, write_settings
+from cnaf.enforcer.spool import SpoolWriter
 from cnaf.models.errors import DataplaneError
 
 if TYPE_CHECKING:
@@ -47,8 +48,11 @@ class Protection:
 def protect(protection: Protection) -> Iterator[DataPlane]:
     """Run the data plane; on leaving, requests in flight end before anything stops.
 
-    Raises DataplaneError where it cannot start, InputError for values that HAProxy must not see.
+    Raises DataplaneError where it cannot start, AlertError where alerts cannot be kept, InputError
+    for values that HAProxy must not see.
     """
+    # An unusable spool is an error now, not a line in the log of a worker that never gets ready.
+    SpoolWriter(protection.spool, worker="check").close()
     with ExitStack() as stack:
         try:
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix="cnaf-"))

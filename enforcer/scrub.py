@@ -163,9 +163,10 @@ class Scrubber:
         if spans and evidence.detector is not Detector.MODEL:
             # Detectors other than the model quote the value; the model describes it.
             seen = _description(_bytes("".join(excerpt[a:b] for a, b in evidence.marks)))
+        location, colon, name = evidence.field.partition(":")
         return replace(
             evidence,
-            field=scrub_text(evidence.field),
+            field=location + colon + scrub_text(name),
             excerpt=text,
             marks=marks,
             seen=scrub_text(seen),
@@ -250,13 +251,17 @@ def _blank(
 
 
 def _scrubbed(value: bytes, *, kinds: bool = False) -> str:
-    return f"[scrubbed, {_description(value) if kinds else f'{len(value)} bytes'}]"
+    return f"[scrubbed, {_description(value) if kinds else _size(value)}]"
 
 
 def _description(value: bytes) -> str:
     """Return length and kinds of character: ``12 bytes: letters, spaces, ', =``."""
     names = [symbol_name(symbol) for symbol in sorted({int(SYMBOLS[byte]) for byte in value})]
-    return f"{len(value)} bytes" + (f": {', '.join(names[:_MAX_KINDS])}" if names else "")
+    return _size(value) + (f": {', '.join(names[:_MAX_KINDS])}" if names else "")
+
+
+def _size(value: bytes) -> str:
+    return f"{len(value)} byte" + "s" * (len(value) != 1)
 
 
 def _shown(raw: bytes, decoded: bytes) -> str:

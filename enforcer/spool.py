@@ -208,8 +208,8 @@ class SpoolWriter:
 
     def _next_line(self) -> _Line | None:
         if not self._pending and self._untold:
-            loss = Loss(datetime.now(UTC), *reversed(self._untold.popitem()))
-            self._pending.append(_Line(line_of(loss), 0))
+            reason, alerts = self._untold.popitem()
+            self._pending.append(_Line(line_of(Loss(datetime.now(UTC), alerts, reason)), 0))
         return self._pending[0] if self._pending else None
 
     def _room_for(self, size: int) -> int:
@@ -246,8 +246,10 @@ class SpoolWriter:
             full, self._full, current = self._full, [], self._segment
         try:
             for segment in full:
-                os.fsync(segment)
-                os.close(segment)
+                try:
+                    os.fsync(segment)
+                finally:
+                    os.close(segment)
             if current is not None:
                 os.fsync(current)
                 self._leave_if_deleted(current)

@@ -52,7 +52,9 @@ _MAX_SLOTS = 512
 _NOT_IN_NAME = re.compile(rb"[^a-z0-9]+")
 # Headers in which an app's value comes back. Others are the browser's own, or the cookie jar's.
 _HEADER = re.compile(rb"authorization|.*(?:csrf|xsrf|token|nonce).*")
-_OPAQUE = re.compile(rb"(?:image|audio|video|font)/|application/(?:octet-stream|zip|pdf)|text/css")
+_OPAQUE = re.compile(
+    rb"(?:image|audio|video|font)/|application/(?:octet-stream|zip|pdf)|text/css|.*javascript"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,12 @@ class Carrier:
     def offer(self, offer: Offer) -> None:
         """Remember one value that the app issued."""
         name = _fold(offer.name)
-        if name not in self._offers:
-            if len(self._offers) >= _NAMES:
-                return
-            self._offers[name] = deque(maxlen=_PER_NAME)
-        self._offers[name].append(offer)
+        # Taken out and put back, so that the name that was not seen for longest comes first.
+        offers = self._offers.pop(name, None) or deque(maxlen=_PER_NAME)
+        offers.append(offer)
+        self._offers[name] = offers
+        if len(self._offers) > _NAMES:
+            del self._offers[next(iter(self._offers))]
         if kind_of(offer.value) is Kind.TOKEN:
             self._offered.add(offer.value)
             self._recent.append(offer)
@@ -119,7 +122,7 @@ class Carrier:
         for values in self._variants(slots, target, first):
             if values not in sent:
                 sent.append(values)
-                yield Draft(_fill(request, parts, slots, values), values)
+                yield Draft(_fill(request, parts, self._meant(slots, values), values), values)
             if len(sent) == _TRIES:
                 return
 
@@ -128,8 +131,7 @@ class Carrier:
         for slot in slots:
             recorded = slot.place.value
             if recorded in self._known:
-                if not slot.is_id or self._offers_id(slot, self._known[recorded]):
-                    values[recorded] = self._known[recorded]
+                values[recorded] = self._known[recorded]
             elif not slot.is_id and recorded not in self._offered:
                 for value in self._ranked(slot, target)[:1]:
                     values[recorded] = value
@@ -154,6 +156,7 @@ class Carrier:
         rows = [
             [(slot.place.value, value) for value in self._ranked(slot, target, anywhere=True)]
             for slot in ordered
+            if slot.part == _PATH or not slot.is_id
         ]
         for column in zip_longest(*rows):
             for change in filter(None, column):
@@ -168,6 +171,15 @@ class Carrier:
         # The newest first, among those with equally many values in common.
         newest = list(found.values())[::-1]
         return [offer for _, offer in sorted(newest, key=lambda item: -item[0])][: _TRIES // 2]
+
+    def _meant(self, slots: list[_Slot], values: Mapping[bytes, bytes]) -> list[_Slot]:
+        """Return the slots whose recorded value is replaced: all for a token, the fit for an id."""
+        return [
+            slot
+            for slot in slots
+            if (value := values.get(slot.place.value)) is not None
+            and (not slot.is_id or self._offers_id(slot, value))
+        ]
 
     def _offers_id(self, slot: _Slot, value: bytes) -> bool:
         return any(offer.value == value for offer in self._offers.get(_fold(slot.place.name), ()))
@@ -231,14 +243,13 @@ def _fill(
     request: Request, parts: list[bytes], slots: list[_Slot], values: Mapping[bytes, bytes]
 ) -> Request:
     """Return the request with values replaced, byte for byte the same elsewhere."""
-    if not values:
+    if not slots:
         return request
     filled = list(parts)
     # From the end, so that the places before stay where they are.
     for slot in reversed(slots):
-        if (value := values.get(slot.place.value)) is not None:
-            text = filled[slot.part]
-            filled[slot.part] = text[: slot.place.start] + value + text[slot.place.end :]
+        text, place = filled[slot.part], slot.place
+        filled[slot.part] = text[: place.start] + values[place.value] + text[place.end :]
     names = [name for name, _ in request.headers]
     return replace(
         request,

@@ -29,8 +29,6 @@ __all__ = ["Outcome", "Rehost", "replay_session"]
 
 #: From here on a status says that the app did not do what it was asked.
 REFUSED = 400
-#: What the app is to blame for is not tried again.
-_BROKEN = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,7 @@ class _Session:
                 self._carrier.accepted(draft)
                 return outcome
             first = first or outcome
-            if outcome.status is None or outcome.status >= _BROKEN or _was_refused(exchange):
+            if outcome.status is None or _was_refused(exchange):
                 break
         return first or Outcome(exchange)
 
@@ -156,6 +154,7 @@ class _Session:
             key, text = parse_set_cookie(value)[:2] if name == b"set-cookie" else (name, value)
             if kind_of(text) is Kind.TOKEN:
                 self._carrier.offer(Offer(key, text))
+        self._carrier.learn(answer.header(b"location"), b"", path)
         if answer.status < REFUSED:
             self._carrier.learn(answer.body, answer.header(b"content-type"), path)
 

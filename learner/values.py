@@ -50,10 +50,12 @@ _TAG = re.compile(rb"<(/?form|input|meta|button)\b([^<>]{0,4096})>", re.IGNORECA
 _ATTRIBUTE = re.compile(rb"""([\w-]{1,32})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _HEX = re.compile(rb"[0-9a-f]+", re.IGNORECASE)
-_HAS_DIGIT = re.compile(rb"\d")
+# Random values in other alphabets (base64, a signed token) hold letters and more than one digit; a
+# date or a file name is none.
+_RANDOM = re.compile(rb"(?!\d{4}-\d\d)(?=.*[A-Za-z])(?=.*\d.*\d)[\w~.+/-]{16,}")
 #: Shorter runs of digits are keys of a database, longer ones are moments or random.
 _ID_DIGITS = 7
-_TOKEN_BYTES = 8
+_HEX_DIGITS = 8
 #: Pairs of one query or form; a menu editor sends hundreds.
 _MAX_PAIRS = 1_024
 #: Values that are taken from one answer; a page of WordPress's editor has 3,000.
@@ -66,7 +68,7 @@ class Kind(IntEnum):
     WORD = 0
     #: A short decimal number, as the key of a record.
     ID = 1
-    #: Eight or more characters, some of them digits, as a nonce or a session key.
+    #: A value without meaning, as a nonce or a session key: hexadecimal, a UUID, base64.
     TOKEN = 2
 
 
@@ -93,12 +95,14 @@ class Offer:
 def kind_of(value: bytes) -> Kind:
     """Say what a value looks like.
 
-    >>> [kind_of(value).name for value in (b"lamps", b"43", b"f7b029498f", b"1795496881330")]
-    ['WORD', 'ID', 'TOKEN', 'TOKEN']
+    >>> [kind_of(value).name for value in (b"lamp-43", b"43", b"f7b029498f", b"2026-11-24T04")]
+    ['WORD', 'ID', 'TOKEN', 'WORD']
     """
-    if len(value) <= _ID_DIGITS and value.isdigit():
+    if value.isdigit() and len(value) <= _ID_DIGITS:
         return Kind.ID
-    return Kind.TOKEN if len(value) >= _TOKEN_BYTES and _HAS_DIGIT.search(value) else Kind.WORD
+    if len(value) >= _HEX_DIGITS and _HEX.fullmatch(value) and not value.isalpha():
+        return Kind.TOKEN
+    return Kind.TOKEN if _UUID.fullmatch(value) or _RANDOM.fullmatch(value) else Kind.WORD
 
 
 def same_shape(one: bytes, other: bytes) -> bool:

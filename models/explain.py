@@ -174,7 +174,8 @@ def excerpt_around(
     ("id=1' OR 1=1", ((4, 12),))
     """
     length = min(end - start, limit)
-    lead = min(start, max(0, (limit - length) // 2))
+    # Room that is not needed behind the span is given to what stands before it.
+    lead = min(start, max(0, (limit - length) // 2, limit - (len(value) - start)))
     window = value[start - lead : start - lead + limit]
     before = window[:lead].decode("utf-8", "replace")
     marked = window[lead : lead + length].decode("utf-8", "replace")

@@ -13,10 +13,10 @@ import numba as nb
 import numpy as np
 
 __all__ = [
-    "byte_costs",
     "MEASURES",
     "SURPRISE_CAP",
     "TAIL_STEP",
+    "byte_costs",
     "dense_features",
     "forest_score",
     "forest_scores",
@@ -46,6 +46,8 @@ MEASURES: tuple[str, ...] = (
 _N = len(MEASURES)
 #: Step of -log10 p between two points of a tail.
 TAIL_STEP = 0.1
+#: One byte more than the longest usual value is at least twice this (VALUE_CAP); less is rounding.
+_SAME_LENGTH = 8e-5
 #: -log10 p of one measure counts up to this: past it, data backs no number.
 SURPRISE_CAP = 6.0
 #: Slots looked at before a trigram counts as absent; a table that needs more is made larger.
@@ -262,7 +264,8 @@ def measure_values(  # type: ignore[no-untyped-def]
             new &= new - np.uint64(1)
             distinct += 1
         out[v, 4] = distinct
-        out[v, 5] = max(0.0, np.log2(length + 1.0) - usual[field])
+        longer = np.log2(length + 1.0) - usual[field]
+        out[v, 5] = longer if longer > _SAME_LENGTH else 0.0
 
 
 @nb.njit(cache=True, nogil=True, inline="always")

@@ -44,7 +44,7 @@ _Arrays = Mapping[str, npt.NDArray[Any]]
 
 def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     """Return the model's JSON part and its arrays by name."""
-    described = {
+    described: dict[str, Any] = {
         "version": MODEL_VERSION,
         "measures": list(MEASURES),
         "columns": list(COLUMNS),
@@ -61,7 +61,7 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
         # For people and other tools: scoring derives thresholds from the held-out scores.
         "thresholds": {f"{rate:g}": _finite(model.calibration, rate) for rate in TARGET_RATES},
     }
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "ngram_tags": model.table.tags,
         "ngram_bits": model.table.bits,
         "escapes": model.escapes,

@@ -52,7 +52,7 @@ def _expression(pattern: Pattern) -> bytes:
 def _compile(expressions: Sequence[bytes]) -> Scanner:
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(expressions=expressions, flags=[_FLAGS] * len(expressions))
-    return database  # type: ignore[no-any-return]
+    return database
 
 
 def _first_refused(rules: Sequence[Rule]) -> RuleError:

@@ -75,17 +75,15 @@ class SignatureEngine:
             # Also after an error: no hit of one request may be taken for one of the next.
             hits.clear()
         matches: dict[int, SignatureMatch] = {}
-        for rule, field, pattern, end in self._judged(request, found):
+        for rule, field, hit in self._judged(request, found):
             if rule not in matches:
-                start, end = self._span(request, field, pattern, end, found)
-                matches[rule] = SignatureMatch(self.rules[rule], field, start, end)
+                span = self._span(request, field, hit, found)
+                matches[rule] = SignatureMatch(self.rules[rule], field, *span)
         return tuple(matches[rule] for rule in sorted(matches))
 
-    def _judged(
-        self, request: ParsedRequest, found: set[_Hit]
-    ) -> Iterator[tuple[int, int, int, int]]:
-        """Yield rule, field, pattern and end in the buffer of the hits that count, in order."""
-        starts, fields = request.starts, request.fields
+    def _judged(self, request: ParsedRequest, found: set[_Hit]) -> Iterator[tuple[int, int, _Hit]]:
+        """Yield rule, field and hit, in the order of the ends, where the rule judges the field."""
+        starts = request.starts
         verdicts: dict[tuple[int, int], bool] = {}
         for end, pattern in sorted((end, pattern) for pattern, end in found):
             rule = self._patterns[pattern][0]
@@ -95,10 +93,10 @@ class SignatureEngine:
             if verdict is None:
                 verdict = verdicts[rule, field] = _judge(self.rules[rule], request, field)
             if verdict:
-                yield rule, field, pattern, end
+                yield rule, field, (pattern, end)
 
     def _span(
-        self, request: ParsedRequest, field: int, pattern: int, end: int, found: set[_Hit]
+        self, request: ParsedRequest, field: int, hit: _Hit, found: set[_Hit]
     ) -> tuple[int, int]:
         """Return where a match starts and ends in its value.
 
@@ -107,15 +105,16 @@ class SignatureEngine:
         time for compiling; the last start from which the pattern still comes to its end is found
         by halving instead.
         """
+        pattern, end = hit
         while (pattern, end + 1) in found:
             end += 1
         value = request.fields[field].value
         end = min(end - request.starts[field], len(value))
         shape = self._patterns[pattern][1]
-        if shape.at_start:
-            return value.rfind(SEPARATOR, 0, end) + 1, end
         if shape.at_end and value[end - 1 : end] == SEPARATOR:
             end -= 1
+        if shape.at_start:
+            return value.rfind(SEPARATOR, 0, end) + 1, end
         # One byte more keeps a word's end a word's end, where that is what the pattern asks for.
         seen = end if shape.at_end else end + 1
         low, high = max(0, end - _SHOWN), end

@@ -2,11 +2,11 @@
 
 A file is one class of attack. Its ``[defaults]`` fill in what a ``[[rule]]`` leaves out, and a
 pattern may hold ``(?&name)`` where the file's ``[fragments]`` define that piece once; nothing in it
-matches a NUL, and a negated class need not say so. Samples are
-strings of canonical bytes written as Latin-1 where they are not ASCII (``"\\u00e5"`` is the byte
-E5), or tables of ``value`` and ``in`` (``"header:user-agent"``). Targets are locations (``"query"``),
-named fields (``"header:referer"``), exceptions (``"!form:content"``) and two short forms:
-``"@values"``, all that an app is told, and ``"!@prose"``, not where people write texts.
+matches a NUL, and a negated class need not say so. Samples are strings of canonical bytes, as
+Latin-1 where they are not ASCII (``"\\u00e5"`` is the byte E5), or tables of ``value`` and ``in``
+(``"header:user-agent"``). Targets are locations (``"query"``), named fields (``"header:referer"``),
+exceptions (``"!form:content"``) and two short forms: ``"@values"``, all that an app is told, and
+``"!@prose"``, not where people write texts.
 
     [[rule]]
     id = "cnaf-sqli-001"          stable, its prefix is the file's class
@@ -282,7 +282,7 @@ def _samples(reader: _Reader, key: str, targets: Targets) -> tuple[Sample, ...]:
 
 
 def _sample(reader: _Reader, key: str, item: object, targets: Targets) -> Sample:
-    place = ""
+    place: object = ""
     if isinstance(item, dict):
         if item.keys() != {"value", "in"}:
             raise reader.wrong(key, "samples with the keys value and in")

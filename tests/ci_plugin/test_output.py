@@ -13,6 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+TEXTS = st.text(st.characters(codec="utf-8"))
+SCALARS = TEXTS | st.none() | st.booleans()
+
 
 def run(failure: BaseException) -> Any:
     app = typer.Typer(cls=CommandGroup)
@@ -82,8 +85,7 @@ def test_plain_text_is_printable(text: str) -> None:
     assert plain(text).spans == []
 
 
-@given(st.recursive(st.none() | st.booleans() | st.text(st.characters(codec="utf-8")),
-                    lambda v: st.lists(v) | st.dictionaries(st.text(st.characters(codec="utf-8")), v)))  # fmt: skip
+@given(st.recursive(SCALARS, lambda v: st.lists(v) | st.dictionaries(TEXTS, v)))
 @settings(deadline=None, max_examples=50)
 def test_json_is_one_line_of_ascii(value: object) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -156,10 +156,18 @@ def test_an_attack_inside_of_a_password_is_still_explained() -> None:
     request = post(FORM, "log=admin&pwd=hunter2' OR 1=1 --")
     told = Scrubber(request).evidence(quoted_by(request, "form:pwd", 7, 14))
     assert told.excerpt == "[scrubbed, 18 bytes: letters, digits, spaces, ', -, =]"
-    assert told.seen == "7 bytes: letters, digits, spaces, ', ="[: len(told.seen)]
+    assert told.seen == "7 bytes: letters, digits, spaces, ', ="
     assert told.marks == ((0, len(told.excerpt)),)
     assert (told.rule, told.message, told.expected) == ("sqli-1", "looks like SQL", "no SQL")
     assert (told.field, told.tags, told.confidence) == ("form:pwd", ("sqli",), Confidence.HIGH)
+
+
+@pytest.mark.parametrize("name", ["lang", "session_id", "cookie"])
+def test_the_name_of_a_secret_field_stays(name: str) -> None:
+    request = get("/", ("cookie", f"{name}=1' OR 1=1"))
+    told = Scrubber(request).evidence(quoted_by(request, f"cookie:{name}", 1, 5))
+    assert told.field == f"cookie:{name}"
+    assert told.excerpt == "[scrubbed, 9 bytes: letters, digits, spaces, ', =]"
 
 
 def test_marks_move_with_what_is_scrubbed_before_them() -> None:
@@ -228,6 +236,7 @@ def test_ordinary_names(name: str) -> None:
         ('{"pin":1234,"q":"x"}', '{"pin":[scrubbed, 5 bytes]"q":"x"}'),
         (r'{"pwd":"a\"b","q":"x"}', r'{"pwd":"[scrubbed, 4 bytes]","q":"x"}'),
         ("kim@example.test wrote to 192.0.2.1", "kim@example.test wrote to 192.0.2.1"),
+        ("pin: 7", "pin: [scrubbed, 1 byte]"),
         ("", ""),
     ],
 )  # fmt: skip

@@ -15,6 +15,7 @@ from cnaf.models.kernels import (
     MEASURES,
     SURPRISE_CAP,
     TAIL_STEP,
+    byte_costs,
     dense_features,
     fuse,
     hash_gram,
@@ -218,6 +219,38 @@ def test_measures(found: list[bytes], seed: int) -> None:
     out = np.empty((len(found), M), np.float32)
     measure_values(*made.arguments(), out)
     np.testing.assert_allclose(out, plain_measures(made), **CLOSE)
+
+
+@bounded
+@given(values, seeds)
+def test_byte_costs(found: list[bytes], seed: int) -> None:
+    made = world(found, seed)
+    for v, value in enumerate(found):
+        out = np.full(len(value), np.nan, np.float32)
+        byte_costs(
+            np.frombuffer(value, np.uint8), made.fields[v], made.groups[v], *made.arguments()[5:9],
+            SYMBOLS, FOLD, out,
+        )  # fmt: skip
+        assert out.tolist() == plain_byte_costs(made, v)
+
+
+def plain_byte_costs(made: World, v: int) -> list[int]:
+    """The dearer of the two trigrams that end at a byte, where runs do not walk over it."""
+    costs = []
+    shape: list[int] = [0, 0]
+    words: list[int] = [0, 0]
+    for byte in made.values[v]:
+        symbol, folded, cost = int(SYMBOLS[byte]), int(FOLD[byte]), 0
+        if symbol > 5 or symbol != shape[-1]:
+            gram = shape[-2] << 12 | shape[-1] << 6 | symbol
+            cost = plain_surprisal(made, v, 0, gram)
+            shape.append(symbol)
+        if folded != ord("0") or words[-1] != ord("0"):
+            gram = words[-2] << 16 | words[-1] << 8 | folded
+            cost = max(cost, plain_surprisal(made, v, 1, gram))
+            words.append(folded)
+        costs.append(cost)
+    return costs
 
 
 @bounded

@@ -1,0 +1,270 @@
+"""The verdict pipeline: the fusion table, its actions and evidence, hostile requests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from cnaf.enforcer.pipeline import Inspector, Policy
+from cnaf.models.exchange import Request
+from cnaf.models.fields import Location
+from cnaf.models.limits import Limits
+from cnaf.models.parsing import RequestParser
+from cnaf.models.request_model import RequestModel, Scorer
+from cnaf.models.verdict import Action, Confidence, Detector, Verdict
+from cnaf.signatures.engine import SignatureEngine
+from cnaf.signatures.rule import Pattern, Rule, Severity, Targets
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.shop import request, shop_fit, shop_traffic
+
+PASS, ALERT, BLOCK = Action.PASS, Action.ALERT, Action.BLOCK
+#: Marks that a rule of this confidence fires on; ordinary words to the model.
+WORDS = {Confidence.HIGH: "wooolll", Confidence.MEDIUM: "cotttt", Confidence.LOW: "silkkk"}
+
+
+def rule(confidence: Confidence, word: str) -> Rule:
+    return Rule(
+        f"test-{confidence}", "a test word", "other words", Severity.HIGH, confidence, ("CWE-1",),
+        (Pattern(word),), Targets(frozenset((Location.QUERY, Location.FORM))), (), (),
+    )  # fmt: skip
+
+
+RULES = tuple(rule(confidence, word) for confidence, word in WORDS.items())
+
+
+@pytest.fixture(scope="module")
+def engine() -> SignatureEngine:
+    return SignatureEngine(RULES)
+
+
+@pytest.fixture(scope="module")
+def model() -> RequestModel:
+    return shop_fit().model
+
+
+def search(text: str) -> Request:
+    return request(target="/search?q=" + text.replace(" ", "+"))
+
+
+def policy_at(model: RequestModel, made: Request, level: str, action: Action = BLOCK) -> Policy:
+    """A policy under which the request's own p-value is in the given band."""
+    scorer = Scorer(model)
+    p = model.calibration.p_value(scorer.score(RequestParser().parse(made)).score)
+    above, below = min(0.9999, p * 1.01), p * 0.5
+    target, alert = {
+        "block": (above, above), "alert": (below, above), "ordinary": (below, below),
+    }[level]  # fmt: skip
+    return Policy(action, target_fpr=target, alert_fpr=alert)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "level", "action"),
+    [
+        (Confidence.HIGH, "ordinary", BLOCK),
+        (Confidence.HIGH, "block", BLOCK),
+        (Confidence.MEDIUM, "ordinary", ALERT),
+        (Confidence.MEDIUM, "alert", BLOCK),
+        (Confidence.MEDIUM, "block", BLOCK),
+        (Confidence.LOW, "ordinary", PASS),
+        (Confidence.LOW, "alert", ALERT),
+        (Confidence.LOW, "block", BLOCK),
+        (None, "ordinary", PASS),
+        (None, "alert", ALERT),
+        (None, "block", BLOCK),
+    ],
+)
+def test_fusion(
+    engine: SignatureEngine,
+    model: RequestModel,
+    confidence: Confidence | None,
+    level: str,
+    action: Action,
+) -> None:
+    made = search(f"red {WORDS[confidence]} hat" if confidence else "red hat")
+    verdict = Inspector(policy_at(model, made, level), engine, model).inspect(made)
+    assert verdict.action is action
+    assert bool(verdict.evidence) == (action is not PASS or confidence is not None)
+    # Under an alert policy the same decision is told, and nothing is blocked.
+    alerting = Inspector(policy_at(model, made, level, ALERT), engine, model).inspect(made)
+    assert alerting.action is (ALERT if action is BLOCK else action)
+    assert alerting.evidence == verdict.evidence
+
+
+@pytest.mark.parametrize(
+    ("made", "action"),
+    [
+        (search("cotttt"), ALERT),
+        (search("cotttt <|;$(x)"), BLOCK),
+        # The field is new, and the rest of the request is odd where the rule did not match.
+        (request(target="/search?q=hat&new=cotttt"), BLOCK),
+        (request(target="/products?page=1'--&sort=name&q=cotttt"), ALERT),
+    ],
+)
+def test_medium_evidence_blocks_where_the_model_means_the_same_field(
+    engine: SignatureEngine, model: RequestModel, made: Request, action: Action
+) -> None:
+    # Rates that no request reaches leave the field alone to decide.
+    policy = Policy(target_fpr=1e-9, alert_fpr=1e-9)
+    assert Inspector(policy, engine, model).inspect(made).action is action
+
+
+class TestThinEndpoints:
+    @pytest.mark.parametrize("made", [request("POST", "/search?q=hat"), request("DELETE", "/")])
+    def test_being_new_alone_alerts(self, model: RequestModel, made: Request) -> None:
+        parsed = RequestParser().parse(made)
+        score = Scorer(model).score(parsed)
+        rate = model.calibration.p_value(score.score)
+        # Were its newness counted, the request would be beyond this rate.
+        verdict = Inspector(Policy(target_fpr=rate, alert_fpr=rate), None, model).inspect(made)
+        assert verdict.action is ALERT
+        assert "unseen-endpoint" in {item.rule for item in verdict.evidence}
+
+    def test_an_attack_on_a_new_page_blocks(self, model: RequestModel) -> None:
+        policy = Policy(target_fpr=0.01)
+        made = request(target="/about-us?id=%27%20OR%201=1;<script>alert(1)</script>--")
+        assert Inspector(policy, None, model).inspect(made).action is BLOCK
+
+
+class TestParts:
+    def test_without_a_model_signatures_decide(self, engine: SignatureEngine) -> None:
+        inspector = Inspector(Policy(), engine, None)
+        verdicts = {c: inspector.inspect(search(word)) for c, word in WORDS.items()}
+        assert [v.action for v in verdicts.values()] == [BLOCK, ALERT, PASS]
+        assert all(v.score is None and v.p_value is None for v in verdicts.values())
+        assert inspector.p_value(verdicts[Confidence.HIGH]) is None
+
+    def test_without_signatures_the_model_decides(self, model: RequestModel) -> None:
+        inspector = Inspector(Policy(target_fpr=0.01), None, model)
+        verdict = inspector.inspect(search("<script>alert(1)</script>"))
+        assert verdict.action is BLOCK
+        assert {item.detector for item in verdict.evidence} == {Detector.MODEL}
+        assert verdict.endpoint == "GET /search"
+
+    def test_without_both_the_protocol_does(self) -> None:
+        inspector = Inspector(Policy(), None, None)
+        assert inspector.inspect(search("<script>alert(1)</script>")) == Verdict(PASS)
+        assert inspector.inspect(Request("TRACE", b"/", ())).action is BLOCK
+
+    def test_a_policy_turns_parts_off(self, engine: SignatureEngine, model: RequestModel) -> None:
+        policy = Policy(signatures=False, model=False)
+        made = search(WORDS[Confidence.HIGH] + "<script>")
+        assert Inspector(policy, engine, model).inspect(made) == Verdict(PASS)
+
+    def test_a_rate_that_the_model_cannot_promise_blocks_nothing(
+        self, model: RequestModel
+    ) -> None:
+        policy = Policy(target_fpr=1e-9, alert_fpr=1e-9)
+        made = search("<script>alert(1)</script>")
+        assert Inspector(policy, None, model).inspect(made).action is PASS
+
+    def test_benign_traffic_passes(self, engine: SignatureEngine, model: RequestModel) -> None:
+        inspector = Inspector(Policy(target_fpr=0.002, alert_fpr=0.01), engine, model)
+        verdicts = [inspector.inspect(e.request) for e in shop_traffic(20, seed=5)]
+        assert sum(v.action is BLOCK for v in verdicts) <= len(verdicts) * 0.01
+        assert sum(v.action is PASS for v in verdicts) >= len(verdicts) * 0.95
+
+    def test_the_p_value_of_a_pass_is_asked_for(self, model: RequestModel) -> None:
+        inspector = Inspector(Policy(), None, model)
+        verdict = inspector.inspect(search("hat"))
+        assert (verdict.action, verdict.p_value) == (PASS, None)
+        p_value = inspector.p_value(verdict)
+        assert p_value is not None
+        assert p_value > 0.005
+
+
+class TestEvidence:
+    def test_a_signature_shows_what_it_matched(self, engine: SignatureEngine) -> None:
+        (found,) = Inspector(Policy(), engine, None).inspect(search("a wooolll hat")).evidence
+        assert (found.detector, found.rule) == (Detector.SIGNATURE, "test-high")
+        assert (found.field, found.seen, found.expected) == ("query:q", "'wooolll'", "other words")
+        ((start, end),) = found.marks
+        assert found.excerpt[start:end] == "wooolll"
+        assert (found.start, found.end, found.tags) == (2, 9, ("CWE-1",))
+
+    def test_it_is_capped_and_what_decided_comes_first(self, engine: SignatureEngine) -> None:
+        noise = "&".join(f"{letter}=%ff" for letter in "abcdefghijklmnopqrst")
+        made = request(target=f"/search?{noise}&q={WORDS[Confidence.HIGH]}")
+        verdict = Inspector(Policy(), engine, None).inspect(made)
+        assert verdict.action is BLOCK
+        assert len(verdict.evidence) == 12
+        assert verdict.evidence[0].rule == "test-high"
+
+    def test_model_evidence_is_not_crowded_out(
+        self, engine: SignatureEngine, model: RequestModel
+    ) -> None:
+        noise = "&".join(f"{letter}=%ff" for letter in "abcdefghijklmnopqrst")
+        made = request(target=f"/search?{noise}&q=<script>alert(1)</script>")
+        verdict = Inspector(Policy(target_fpr=0.01), engine, model).inspect(made)
+        assert verdict.action is BLOCK
+        assert verdict.evidence[0].detector is Detector.MODEL
+
+    def test_excerpts_keep_to_the_policy(self, engine: SignatureEngine, model: RequestModel) -> None:
+        policy = Policy(target_fpr=0.5, limits=replace(Limits(), excerpt_bytes=32))
+        made = search("wooolll " + "<script>" * 50)
+        for item in Inspector(policy, engine, model).inspect(made).evidence:
+            assert len(item.excerpt) <= 32
+
+
+methods = st.sampled_from(["GET", "POST", "PUT", "x", ""])
+headers = st.lists(
+    st.tuples(
+        st.sampled_from([b"cookie", b"content-type", b"content-encoding", b"host", b"x-a"]),
+        st.sampled_from([b"application/json", b"text/xml", b"gzip", b"multipart/form-data; boundary=B"])
+        | st.binary(max_size=60),
+    ),
+    max_size=5,
+).map(tuple)  # fmt: skip
+hostile = st.builds(
+    Request, methods, st.binary(max_size=150), headers, st.binary(max_size=300), st.integers(0, 999)
+)
+
+
+@settings(deadline=None, max_examples=250)
+@given(hostile, st.booleans(), st.booleans(), st.sampled_from([ALERT, BLOCK]))
+def test_any_request_gets_a_verdict(
+    made: Request, with_engine: bool, with_model: bool, action: Action
+) -> None:
+    inspector = Inspector(
+        Policy(action, target_fpr=0.3, alert_fpr=0.5),
+        SignatureEngine(RULES) if with_engine else None,
+        shop_fit().model if with_model else None,
+    )
+    verdict = inspector.inspect(made)
+    assert verdict.action in (PASS, ALERT, action)
+    assert len(verdict.evidence) <= 12
+    assert verdict.evidence or verdict.action is PASS
+    assert (verdict.score is None) == (not with_model)
+    # No state: the same request gets the same verdict.
+    assert inspector.inspect(made) == verdict
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Request("GET", b"/?" + b"a=1&" * 10_000, ()),
+        request("POST", "/", b"[" * 30_000 + b"]" * 30_000, b"application/json"),
+        request("POST", "/", b"<a>" * 9_000, b"text/xml"),
+        request(
+            "POST", "/",
+            b'<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><l>&b;</l>', b"text/xml",
+        ),
+        request("POST", "/", b"\xff\xfe" * 30_000, b"application/json"),
+        request("POST", "/", b"--B\r\n" * 10_000, b"multipart/form-data; boundary=B"),
+        request("POST", "/", b"%" * 60_000),
+        request("POST", "/", b"a=" + b"%25" * 20_000 + b"27"),
+        request("POST", "/", b"q=" + b"&amp;" * 12_000),
+        request("GET", "/" + "a/" * 8_000),
+        request("GET", "/", b"", b"", (b"cookie", b";" * 9_000 + b"=" * 9_000)),
+        request("POST", "/", b"{" + b'"k' * 20_000, b""),
+        request("POST", "/", b"q=" + b'{"a":' * 5_000 + b"1" + b"}" * 5_000),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_large_hostile_requests_get_a_verdict(
+    engine: SignatureEngine, model: RequestModel, made: Request
+) -> None:
+    verdict = Inspector(Policy(), engine, model).inspect(made)
+    assert verdict.action is not PASS or made.method == "POST"
+    assert all(len(item.excerpt) <= 256 for item in verdict.evidence)

@@ -1,0 +1,237 @@
+"""The engine equals a plain reference, and hostile input neither stops nor confuses it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from cnaf.models.exchange import Request
+from cnaf.models.fields import Field, Location
+from cnaf.models.parsing import RequestParser
+from cnaf.models.verdict import Confidence
+from cnaf.signatures.engine import SignatureEngine
+from cnaf.signatures.rule import Pattern, Rule, Sample, Severity, Syntax, Targets
+from cnaf.signatures.rule_files import RuleError, built_in_rules
+from cnaf.signatures.tokenizers import is_injection
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cnaf.models.fields import ParsedRequest
+
+    MakeRequest = Callable[[Sequence[Field]], ParsedRequest]
+
+RULES = built_in_rules()
+FLAGS = re.IGNORECASE | re.DOTALL
+COMPILED = {
+    rule.id: [(p, re.compile(p.body.encode("ascii"), FLAGS)) for p in rule.patterns]
+    for rule in RULES
+}
+
+
+def holds(rule: Rule, field: Field) -> bool:
+    """The reference: each pattern of a rule searched in each piece of one value."""
+    if not rule.looks_at(field):
+        return False
+    for pattern, _ in COMPILED[rule.id]:
+        start, end = "^" if pattern.at_start else "", r"\Z" if pattern.at_end else ""
+        expression = re.compile(f"{start}(?:{pattern.body}){end}".encode("ascii"), FLAGS)
+        if any(expression.search(piece) for piece in field.value.split(b"\x00")):
+            return rule.syntax is None or is_injection(rule.syntax, field.value)
+    return False
+
+
+SAMPLES = [s for rule in RULES for s in (*rule.must_fire, *rule.must_not_fire)]
+PLACES = sorted({(s.location, s.name) for s in SAMPLES} | {(Location.FORM, "content")})
+
+
+@st.composite
+def values(draw: st.DrawFn) -> bytes:
+    """Whole samples, halves of them, NULs, line ends and noise, joined."""
+    pieces = []
+    for _ in range(draw(st.integers(1, 3))):
+        sample = draw(st.sampled_from(SAMPLES)).value
+        cut = draw(st.integers(0, len(sample)))
+        pieces.append(draw(st.sampled_from((sample, sample[:cut], sample[cut:]))))
+        pieces.append(draw(st.sampled_from((b"", b"", b" ", b"\x00", b"\n", b"x", b"1", b"\xff"))))
+    return b"".join(pieces)
+
+
+FIELDS = st.lists(
+    st.builds(lambda place, value: Field(*place, value), st.sampled_from(PLACES), values()),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(fields=FIELDS)
+def test_equals_a_search_of_each_value_by_each_rule(
+    engine: SignatureEngine, make_request: MakeRequest, fields: list[Field]
+) -> None:
+    expected = {}
+    for rule in RULES:
+        first = next((i for i, field in enumerate(fields) if holds(rule, field)), None)
+        if first is not None:
+            expected[rule.id] = first
+    matches = engine.match(make_request(fields))
+    assert {m.rule.id: m.field_index for m in matches} == expected
+    for match in matches:
+        value = fields[match.field_index].value
+        assert 0 <= match.start < match.end <= len(value)
+        # The part that is shown is a match by itself.
+        shown = value[match.start : match.end]
+        assert any(e.fullmatch(shown) for _, e in COMPILED[match.rule.id])
+
+
+def make_rule(*patterns: Pattern, **entries: object) -> Rule:
+    place = Location.QUERY
+    samples = (Sample(b"a", place), Sample(b"b", place))
+    known: dict[str, object] = {
+        "id": "cnaf-test-1",
+        "message": "m",
+        "expected": "e",
+        "severity": Severity.LOW,
+        "confidence": Confidence.LOW,
+        "tags": ("CWE-1",),
+        "patterns": patterns,
+        "targets": Targets(frozenset((place,))),
+        "must_fire": samples,
+        "must_not_fire": samples,
+    }
+    return Rule(**(known | entries))  # type: ignore[arg-type]  # entries are checked by name
+
+
+def query(*values: bytes) -> list[Field]:
+    return [Field(Location.QUERY, "q", value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "values", "span"),
+    [
+        (Pattern("ab"), (b"xxab",), (0, 2, 4)),
+        (Pattern("ab"), (b"a", b"b"), None),
+        (Pattern("a[^\\x00]*b"), (b"a", b"b"), None),
+        (Pattern("ab", at_start=True), (b"x", b"ab"), (1, 0, 2)),
+        (Pattern("ab", at_start=True), (b"xab",), None),
+        (Pattern("ab", at_end=True), (b"xab", b"y"), (0, 1, 3)),
+        (Pattern("ab", at_end=True), (b"abx", b"y"), None),
+        (Pattern("ab", at_end=True), (b"ab\n",), None),
+        (Pattern("ab", at_start=True, at_end=True), (b"", b"ab", b""), (1, 0, 2)),
+        (Pattern("ab", at_start=True), (b"x\x00aby",), (0, 2, 4)),
+        (Pattern("ab", at_end=True), (b"xab\x00y",), (0, 1, 3)),
+        (Pattern(r"n\d+"), (b"n = n1234 ",), (0, 4, 9)),
+        (Pattern(r"\bor\b"), (b"for or",), (0, 4, 6)),
+        (Pattern("AB"), (b"xab",), (0, 1, 3)),
+    ],
+)
+def test_anchors_separators_and_spans(
+    make_request: MakeRequest,
+    pattern: Pattern,
+    values: tuple[bytes, ...],
+    span: tuple[int, int, int] | None,
+) -> None:
+    found = SignatureEngine([make_rule(pattern)]).match(make_request(query(*values)))
+    assert [(m.field_index, m.start, m.end) for m in found] == ([] if span is None else [span])
+
+
+def test_only_targets_and_lengths_that_a_rule_asks_for(make_request: MakeRequest) -> None:
+    targets = Targets(
+        frozenset((Location.FORM,)),
+        frozenset(((Location.HEADER, "referer"),)),
+        frozenset(((Location.FORM, "content"),)),
+    )
+    engine = SignatureEngine([make_rule(Pattern("ab"), targets=targets, max_length=4)])
+    fields = [
+        Field(Location.QUERY, "q", b"ab"),
+        Field(Location.FORM, "Content", b"ab"),
+        Field(Location.HEADER, "user-agent", b"ab"),
+        Field(Location.FORM, "title", b"ab---"),
+        Field(Location.HEADER, "referer", b"--ab"),
+        Field(Location.FORM, "title", b"ab"),
+    ]
+    (match,) = engine.match(make_request(fields))
+    assert match.field_index == 4
+
+
+def test_a_tokenizer_has_the_last_word(make_request: MakeRequest) -> None:
+    engine = SignatureEngine([make_rule(Pattern("or"), syntax=Syntax.SQL)])
+    assert not engine.match(make_request(query(b"black or white")))
+    assert engine.match(make_request(query(b"' or 1=1 -- ")))
+
+
+def test_a_refused_pattern_names_its_rule() -> None:
+    with pytest.raises(RuleError, match="rule cnaf-test-1: patterns: Hyperscan refuses"):
+        SignatureEngine.load([make_rule(Pattern("a")), make_rule(Pattern("(?=a)b"))])
+
+
+def test_an_error_leaves_no_trace(engine: SignatureEngine, make_request: MakeRequest) -> None:
+    attack = make_request(query(b"' union select 1,2,3 from users-- -"))
+    spoilt = make_request(query(b"' union select 1,2,3 from users-- -"))
+    spoilt.fields.clear()
+    before = engine.match(attack)
+    assert before
+    for _ in range(2):
+        with pytest.raises(IndexError):
+            engine.match(spoilt)
+        assert engine.match(make_request(query(b"plain"))) == ()
+        assert engine.match(attack) == before
+
+
+def test_each_thread_with_an_engine_of_its_own(make_request: MakeRequest) -> None:
+    attack = make_request(query(b"' union select 1,2,3 from users-- -"))
+    rules = [rule for rule in RULES if rule.id.startswith("cnaf-sqli")]
+    found: list[set[str]] = []
+
+    def work() -> None:
+        engine = SignatureEngine(rules)
+        for _ in range(50):
+            found.append({m.rule.id for m in engine.match(attack)})
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 150
+    assert all(ids == found[0] != set() for ids in found)
+
+
+HOSTILE = {
+    "an empty request": [b""],
+    "64 KiB of one letter": [b"a" * 65_536],
+    "64 KiB of quotes": [b"'" * 65_536],
+    "64 KiB of brackets": [b"(" * 65_536],
+    "64 KiB of steps up": [b"../" * 21_845],
+    "64 KiB of opening tags": [b"<script " * 8_192],
+    "64 KiB of open templates": [b"${${" * 16_384],
+    "64 KiB of conditions": [b"' or 1=1 " * 7_281],
+    "2048 empty values": [b""] * 2_048,
+    "2048 attacks": [b"' union select 1,2--"] * 2_048,
+    "NULs alone": [b"\x00" * 16_384],
+    "every byte": [bytes(range(256)) * 64],
+    "an attack behind 60 KiB": [b"x" * 60_000 + b"' union select 1,2,3--"],
+}
+
+
+@pytest.mark.parametrize("title", HOSTILE)
+def test_hostile_sizes(engine: SignatureEngine, make_request: MakeRequest, title: str) -> None:
+    values = HOSTILE[title]
+    for match in engine.match(make_request(query(*values))):
+        assert 0 <= match.start < match.end <= len(values[match.field_index])
+    attack = title in ("2048 attacks", "an attack behind 60 KiB")
+    ids = {m.rule.id for m in engine.match(make_request(query(*values)))}
+    assert ("cnaf-sqli-001" in ids) is attack
+
+
+def test_parsed_requests(engine: SignatureEngine) -> None:
+    headers = ((b"content-type", b"application/x-www-form-urlencoded"),)
+    request = Request("POST", b"/a?id=%2527%20OR%201%3D1%23", headers, b"t=%3Cscript%3Ealert(1)%3C")
+    parsed = RequestParser().parse(request)
+    found = {m.rule.id: parsed.fields[m.field_index].label for m in engine.match(parsed)}
+    assert found["cnaf-sqli-002"] == "query:id"
+    assert found["cnaf-xss-001"] == "form:t"
