@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from cnaf.ci_plugin.output import err, print_json_line
 from cnaf.dataplane.config import Address
+from cnaf.dataplane.containers import container_digest
 from cnaf.dataplane.plane import DataPlane
 from cnaf.enforcer.pipeline import Policy
 from cnaf.enforcer.reverse_proxy import Protection, protect
@@ -31,8 +32,13 @@ def enforce(
     listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where clients connect.")],
     origin: Annotated[str, typer.Option(metavar="HOST:PORT", help="The app to protect.")],
     image: Annotated[
-        str, typer.Option(metavar="IMAGE|DIGEST", help="Whose model, by image name or digest.")
-    ],
+        str | None,
+        typer.Option(metavar="IMAGE|DIGEST", help="Whose model, by image name or digest."),
+    ] = None,
+    container: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Take the digest that this container really runs."),
+    ] = None,
     action: Annotated[
         Action, typer.Option(help="What happens to an attack: alert or block.")
     ] = Action.ALERT,
@@ -71,7 +77,8 @@ def enforce(
     )
     if action is Action.PASS:
         raise InputError("--action pass protects nothing", hint="give alert or block")
-    name, subject, files = _model(registry, image) if model else (image, "", None)
+    reference = _reference(image, container)
+    name, subject, files = _model(registry, reference) if model else (reference, "", None)
     protection = Protection(
         listen=Address.parse(listen),
         origin=Address.parse(origin),
@@ -97,6 +104,14 @@ def enforce(
         print_json_line({"event": "stopped", **counters})
     else:
         err.print("  ".join(f"{name} {value}" for name, value in counters.items()))
+
+
+def _reference(image: str | None, container: str | None) -> str:
+    if image is not None and container is None:
+        return image
+    if container is not None and image is None:
+        return str(container_digest(container))
+    raise InputError("whose model is it?", hint="give either --image or --container")
 
 
 def _model(registry: str | None, image: str) -> tuple[str, str, ArtifactFiles]:

@@ -55,6 +55,10 @@ def learn_image(
     service: Annotated[
         str | None, typer.Option(metavar="NAME", help="The image's service in that file.")
     ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="KEY=VALUE", help="Environment of the image; repeatable."),
+    ] = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port that the app listens on.")
     ] = None,
@@ -91,8 +95,8 @@ def learn_image(
             traffic = _recorded(reference, files, progress)
         else:
             options = ProfileOptions(
-                compose=compose, service=service, port=port, max_sessions=max_sessions,
-                ready_timeout_s=ready_timeout,
+                compose=compose, service=service, port=port, env=_environment(env or []),
+                max_sessions=max_sessions, ready_timeout_s=ready_timeout,
             )  # fmt: skip
             traffic = _replayed(image, files, options, progress)
         learned = learn(
@@ -110,6 +114,17 @@ def learn_image(
         print_json_line(report_to_dict(learned.report))
     else:
         out.print(report_view(learned.report, files.problems, report))
+
+
+def _environment(pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            # Not the value: it may be a secret.
+            raise InputError(f"--env {name[:40]!r} has no value", hint="write KEY=VALUE")
+        found[name] = value
+    return found
 
 
 def _recorded(reference: ImageReference, corpus: Corpus, progress: _Progress) -> _Traffic:

@@ -22,7 +22,6 @@ import uvloop
 from cnaf.dataplane.handler import PASS
 from cnaf.dataplane.messages import Inquiry, decode_message
 from cnaf.dataplane.spop import (
-    MAX_FRAME_BYTES,
     Connection,
     Event,
     Notify,
@@ -72,7 +71,7 @@ class _Session(asyncio.Protocol):
 
     def __init__(self, agent: _Agent) -> None:
         self._agent = agent
-        self._connection = Connection(agent.max_frame_bytes)
+        self._connection = Connection()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports do not derive from asyncio's.
@@ -128,10 +127,9 @@ class _Session(asyncio.Protocol):
 class _Agent:
     """What the connections of one agent share."""
 
-    def __init__(self, handler: Handler, name: str, stats: AgentStats, max_frame_bytes: int):
+    def __init__(self, handler: Handler, name: str, stats: AgentStats) -> None:
         self.handler = handler
         self.stats = stats
-        self.max_frame_bytes = max_frame_bytes
         self.sessions: set[_Session] = set()
         self._watch = encode_set_var("watch", name)
         self._told: set[type] = set()
@@ -174,14 +172,13 @@ async def serve(
     stop: asyncio.Event | None = None,
     on_ready: Callable[[], None] | None = None,
     stats: AgentStats | None = None,
-    max_frame_bytes: int = MAX_FRAME_BYTES,
 ) -> None:
     """Answer HAProxy on a unix socket until ``stop`` is set or the task is cancelled.
 
     A stale socket at this path is replaced; only this user may connect. ``on_ready`` is called
     once connections are accepted. Raises DataplaneError where the socket cannot be made.
     """
-    agent = _Agent(handler, socket_path.name, stats or AgentStats(), max_frame_bytes)
+    agent = _Agent(handler, socket_path.name, stats or AgentStats())
     loop = asyncio.get_running_loop()
     try:
         _remove_stale(socket_path)

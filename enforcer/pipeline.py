@@ -9,6 +9,7 @@ Fusion, in one table (evidence of the strongest kind decides):
     high-confidence evidence          block
     anomaly beyond the target         block (structure alone never: see below)
     medium evidence in an odd field   block: a rule and the model mean the same field
+    medium evidence + odd request     block, where that is beyond the alert rate
     medium evidence elsewhere         alert: markup is normal in an editor's article
     anomaly beyond the alert rate     alert
     low evidence                      pass

@@ -17,11 +17,11 @@ under another name, is not carried over, and the app may refuse its request.
 from __future__ import annotations
 
 import re
-from collections import deque
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
+from cnaf.learner.offers import Offers, Target
 from cnaf.learner.values import (
     Kind,
     Offer,
@@ -35,21 +35,16 @@ from cnaf.learner.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from cnaf.models.exchange import Request
 
 __all__ = ["Carrier", "Draft"]
 
 #: Requests that are sent for one of the recording, where the app goes on refusing.
-_TRIES = 8
-#: Newest values of one name that are remembered, names, and newest tokens of any name.
-_PER_NAME = 256
-_NAMES = 4096
-_RECENT = 64
+_TRIES = 12
 #: Values of a request that are looked at; a menu editor sends hundreds of numbers.
 _MAX_SLOTS = 512
-_NOT_IN_NAME = re.compile(rb"[^a-z0-9]+")
 # Headers in which an app's value comes back. Others are the browser's own, or the cookie jar's.
 _HEADER = re.compile(rb"authorization|.*(?:csrf|xsrf|token|nonce).*")
 _OPAQUE = re.compile(
@@ -78,32 +73,22 @@ class _Slot:
 
 
 class Carrier:
-    """What the app offered in one session, and which recorded values it stands for."""
+    """What one session knows: the app's offers, and which recorded values they stand for."""
 
     def __init__(self) -> None:
-        self._offers: dict[bytes, deque[Offer]] = {}
-        self._recent: deque[Offer] = deque(maxlen=_RECENT)
-        self._offered: set[bytes] = set()
+        self._offers = Offers()
         self._known: dict[bytes, bytes] = {}
 
     def learn(self, body: bytes, content_type: bytes, page: bytes) -> None:
         """Remember what an answer to a request for the path ``page`` offers."""
         if not _OPAQUE.match(content_type.strip().lower()):
             for offer in find_offers(body, page):
-                self.offer(offer)
+                self._offers.add(offer)
 
-    def offer(self, offer: Offer) -> None:
-        """Remember one value that the app issued."""
-        name = _fold(offer.name)
-        # Taken out and put back, so that the name that was not seen for longest comes first.
-        offers = self._offers.pop(name, None) or deque(maxlen=_PER_NAME)
-        offers.append(offer)
-        self._offers[name] = offers
-        if len(self._offers) > _NAMES:
-            del self._offers[next(iter(self._offers))]
-        if kind_of(offer.value) is Kind.TOKEN:
-            self._offered.add(offer.value)
-            self._recent.append(offer)
+    def offer(self, name: bytes, value: bytes) -> None:
+        """Remember one value that the app issued, in a header or cookie."""
+        if kind_of(value) is Kind.TOKEN:
+            self._offers.add(Offer(name, value))
 
     def accepted(self, draft: Draft) -> None:
         """Say that the app accepted a draft: its values stand for the recorded ones."""
@@ -113,106 +98,59 @@ class Carrier:
         """Yield the request as it should be sent, then variants for where the app refuses it."""
         parts = _split(request)
         slots = list(islice(_slots(request, parts), _MAX_SLOTS))
-        target = _Target(
-            parts[0],
-            frozenset(parse_pairs(parts[_QUERY].removeprefix(b"?")) + parse_pairs(parts[_BODY])),
-        )
-        first = self._first(slots, target)
-        sent: list[Mapping[bytes, bytes]] = []
-        for values in self._variants(slots, target, first):
-            if values not in sent:
-                sent.append(values)
-                yield Draft(_fill(request, parts, self._meant(slots, values), values), values)
+        query = parse_pairs(parts[_QUERY].removeprefix(b"?"))
+        target = Target(parts[_PATH], frozenset(query + parse_pairs(parts[_BODY])))
+        sent = []
+        for values in self._variants(slots, target):
+            filled = [slot for slot in slots if self._fits(slot, values)]
+            carried = {slot.place.value: values[slot.place.value] for slot in filled}
+            if carried not in sent:
+                sent.append(carried)
+                yield Draft(_fill(request, parts, filled, carried), carried)
             if len(sent) == _TRIES:
                 return
 
-    def _first(self, slots: Iterable[_Slot], target: _Target) -> dict[bytes, bytes]:
+    def _variants(self, slots: list[_Slot], target: Target) -> Iterator[dict[bytes, bytes]]:
+        first = self._first(slots, target)
+        yield first
+        # As if another link or form of the page had been used, with all of its values.
+        for link in self._offers.links((slot.place.name for slot in slots), target)[: _TRIES // 2]:
+            yield first | _values_of(link, slots)
+        # Then one value at a time, those first that were never accepted.
+        ordered = sorted(slots, key=lambda slot: (slot.place.value in self._known, slot.part))
+        changes = [
+            [(slot.place.value, value) for value in self._ranked(slot, target, any_name=True)]
+            for slot in ordered
+            if slot.part == _PATH or not slot.is_id
+        ]
+        for row in zip_longest(*changes):
+            for change in filter(None, row):
+                yield first | dict([change])
+
+    def _first(self, slots: list[_Slot], target: Target) -> dict[bytes, bytes]:
+        """Return what stands for the recorded values, as far as it is known or likely."""
         values = {}
         for slot in slots:
             recorded = slot.place.value
             if recorded in self._known:
                 values[recorded] = self._known[recorded]
-            elif not slot.is_id and recorded not in self._offered:
+            elif not slot.is_id and not self._offers.has(recorded):
                 for value in self._ranked(slot, target)[:1]:
                     values[recorded] = value
         return values
 
-    def _variants(
-        self, slots: list[_Slot], target: _Target, first: dict[bytes, bytes]
-    ) -> Iterator[dict[bytes, bytes]]:
-        yield first
-        # As if another link or form of the page had been used, with all of its values.
-        for offer in self._links(slots, target):
-            theirs = dict(offer.others)
-            yield first | {
-                slot.place.value: theirs[slot.place.name]
-                for slot in slots
-                if slot.place.name in theirs
-                and theirs[slot.place.name] != slot.place.value
-                and same_shape(theirs[slot.place.name], slot.place.value)
-            }
-        # Then one value at a time, those first that were never accepted.
-        ordered = sorted(slots, key=lambda slot: (slot.place.value in self._known, slot.part))
-        rows = [
-            [(slot.place.value, value) for value in self._ranked(slot, target, anywhere=True)]
-            for slot in ordered
-            if slot.part == _PATH or not slot.is_id
-        ]
-        for column in zip_longest(*rows):
-            for change in filter(None, column):
-                yield first | dict([change])
+    def _ranked(self, slot: _Slot, target: Target, *, any_name: bool = False) -> list[bytes]:
+        name, recorded = slot.place.name, slot.place.value
+        taken = {value for key, value in self._known.items() if key != recorded}
+        any_name = any_name and not slot.is_id
+        return self._offers.ranked(name, recorded, target, taken, any_name=any_name)[:_TRIES]
 
-    def _links(self, slots: list[_Slot], target: _Target) -> list[Offer]:
-        found: dict[frozenset[tuple[bytes, bytes]], tuple[int, Offer]] = {}
-        for slot in slots:
-            for offer in self._offers.get(_fold(slot.place.name), ()):
-                if offer.others and offer.path == target.path:
-                    found[offer.others] = (len(offer.others & target.pairs), offer)
-        # The newest first, among those with equally many values in common.
-        newest = list(found.values())[::-1]
-        return [offer for _, offer in sorted(newest, key=lambda item: -item[0])][: _TRIES // 2]
-
-    def _meant(self, slots: list[_Slot], values: Mapping[bytes, bytes]) -> list[_Slot]:
-        """Return the slots whose recorded value is replaced: all for a token, the fit for an id."""
-        return [
-            slot
-            for slot in slots
-            if (value := values.get(slot.place.value)) is not None
-            and (not slot.is_id or self._offers_id(slot, value))
-        ]
-
-    def _offers_id(self, slot: _Slot, value: bytes) -> bool:
-        return any(offer.value == value for offer in self._offers.get(_fold(slot.place.name), ()))
-
-    def _ranked(self, slot: _Slot, target: _Target, *, anywhere: bool = False) -> list[bytes]:
-        """Return the offered values that may stand for a recorded one, the best first.
-
-        ``anywhere`` adds the newest tokens of that shape, whatever they are called.
-        """
-        recorded, best = slot.place.value, {}
-        offers = [(0, offer) for offer in self._recent] if anywhere and not slot.is_id else []
-        for order, (fit, offer) in enumerate((*offers, *self._named(slot.place.name))):
-            if offer.value != recorded and same_shape(offer.value, recorded):
-                rank = (fit, offer.path == target.path, len(offer.others & target.pairs), order)
-                best[offer.value] = max(best.get(offer.value, rank), rank)
-        return sorted(best, key=best.__getitem__, reverse=True)[:_TRIES]
-
-    def _named(self, name: bytes) -> Iterator[tuple[int, Offer]]:
-        """Yield the offers of a name, and those that end like it (``nonce``, ``x-wp-nonce``)."""
-        wanted = _fold(name)
-        for key, offers in self._offers.items():
-            if key == wanted:
-                yield from ((2, offer) for offer in offers)
-            elif key[:1] != b"/" != wanted[:1] and (wanted.endswith(key) or key.endswith(wanted)):
-                yield from ((1, offer) for offer in offers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where a request goes: its path, and its values by name."""
-
-    path: bytes
-    pairs: frozenset[tuple[bytes, bytes]]
+    def _fits(self, slot: _Slot, values: Mapping[bytes, bytes]) -> bool:
+        """Say whether a slot is to be filled; a number only where the app used it by this name."""
+        value = values.get(slot.place.value)
+        return value is not None and (
+            not slot.is_id or self._offers.has_named(slot.place.name, value)
+        )
 
 
 #: Parts of a request: its path, its query, its body, then its headers.
@@ -260,6 +198,10 @@ def _fill(
     )
 
 
-def _fold(name: bytes) -> bytes:
-    # The name of an id in a path is that path, and stays.
-    return name if name.startswith(b"/") else _NOT_IN_NAME.sub(b"", name.lower())
+def _values_of(link: Offer, slots: list[_Slot]) -> dict[bytes, bytes]:
+    theirs = dict(link.others)
+    return {
+        slot.place.value: theirs[slot.place.name]
+        for slot in slots
+        if same_shape(theirs.get(slot.place.name, b""), slot.place.value)
+    }

@@ -127,7 +127,8 @@ def encode_request(request: Request) -> bytes:
 
 def _read(response: http.client.HTTPResponse, deadline: float) -> tuple[bytes, bool]:
     """Return the start of the body, and whether its end was reached (a stream may have none)."""
-    blocks, size = [], 0
+    blocks: list[bytes] = []
+    size = 0
     while size < _MAX_BYTES and time.monotonic() < deadline:
         block = response.read1(_BLOCK)
         if not block:

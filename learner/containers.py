@@ -133,7 +133,7 @@ def _wait(image: str, container: Any, launch: Launch, deadline: float) -> tuple[
     raise ImageError(
         f"{image} does not answer on port {' or '.join(map(str, ports))} within "
         f"{launch.ready_timeout_s:.0f} s{_last_words(container)}",
-        hint="does it need --env, a database (--compose), another --port or more time?",
+        hint="does it need other services (--compose), another --port or more time?",
     )
 
 
@@ -159,7 +159,7 @@ def _check_runs(image: str, container: Any) -> None:
     if state["Status"] in ("exited", "dead"):
         raise ImageError(
             f"{image} ended with status {state.get('ExitCode')}{_last_words(container)}",
-            hint="does it need --env, or a database (--compose)?",
+            hint="does it need other services, or settings from a compose file (--compose)?",
         )
 
 

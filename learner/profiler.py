@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Profile", "ProfileOptions", "profile_image"]
 
+_STARTING, _REPLAYING = "Starting the image", "Replaying traffic"
 #: How often the caller hears of progress.
 _TELL_EVERY_S = 0.2
 #: An app that leaves so many requests in a row without an answer has stopped working.
@@ -94,15 +95,14 @@ def profile_image(
 ) -> Profile:
     """Run ``image``, replay the benign exchanges of ``corpus`` against it and return what passed.
 
-    ``progress`` is called with a stage (``start``, ``replay``), what is done and what there is to
-    do. Raises CorpusError where there is nothing to replay, InputError for options that do not
+    ``progress`` is called with a stage in words, what is done and what there is to do. Raises CorpusError where there is nothing to replay, InputError for options that do not
     fit, ImageError where the image does not start, stops answering or accepts nothing, and
     DataplaneError where the recording data plane cannot be set up.
     """
     options = options or ProfileOptions()
     sessions, attacks = _sessions(corpus, options.max_sessions)
     host = _recorded_host(sessions)
-    progress("start", 0, 1)
+    progress(_STARTING, 0, 1)
     launch = Launch(
         options.compose,
         options.service,
@@ -113,7 +113,7 @@ def profile_image(
         host.decode("latin-1"),
     )
     with running_app(image, launch) as app:
-        progress("start", 1, 1)
+        progress(_STARTING, 1, 1)
         rehost = Rehost(host, _expected_host(app, host))
         with recording(app.address, options.answer_timeout_s) as (address, recorder):
             replay = _Replay(address, recorder, rehost, options, app)
@@ -156,7 +156,7 @@ class _Replay:
                     done, waiting = wait(waiting, _TELL_EVERY_S, FIRST_EXCEPTION)
                     for future in done:
                         future.result()
-                    progress("replay", self._done, total)
+                    progress(_REPLAYING, self._done, total)
             except BaseException:
                 # Threads look at this between two requests; the pool waits for them.
                 self._stop.set()
@@ -232,7 +232,7 @@ def _profile(app: RunningApp, outcomes: Sequence[Outcome], attacks: int) -> Prof
     refused = [outcome for outcome in sent if outcome.seen and not outcome.accepted]
     if not accepted:
         statuses = Counter(outcome.status or "no answer" for outcome in sent).most_common(3)
-        told = ", ".join(f"{count} × {status}" for status, count in statuses)
+        told = ", ".join(f"{status} {count} times" for status, count in statuses)
         raise ImageError(
             f"{app.image} accepted none of {len(sent)} requests ({told})",
             hint="was the corpus recorded with this app, under this host, with these accounts?",

@@ -55,7 +55,7 @@ class Recorder:
             self._responses[client] = response
 
     def take(self, client: str) -> tuple[Request, Response] | None:
-        """Return and forget what was exchanged with this client, None where the app did not answer."""
+        """Return and forget what this client exchanged, None where the app did not answer."""
         request = self._requests.pop(client, None)
         response = self._responses.pop(client, None)
         return (request, response) if request and response else None

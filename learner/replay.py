@@ -14,7 +14,6 @@ from urllib.parse import quote
 from cnaf.learner.carry import Carrier
 from cnaf.learner.connection import Connection, NoAnswerError
 from cnaf.learner.cookies import CookieJar, parse_set_cookie
-from cnaf.learner.values import Kind, Offer, kind_of
 from cnaf.models.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -152,8 +151,7 @@ class _Session:
         for name, value in answer.headers:
             # Double-submit tokens come in a cookie and go back in a header or a form.
             key, text = parse_set_cookie(value)[:2] if name == b"set-cookie" else (name, value)
-            if kind_of(text) is Kind.TOKEN:
-                self._carrier.offer(Offer(key, text))
+            self._carrier.offer(key, text)
         self._carrier.learn(answer.header(b"location"), b"", path)
         if answer.status < REFUSED:
             self._carrier.learn(answer.body, answer.header(b"content-type"), path)

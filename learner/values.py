@@ -32,7 +32,8 @@ __all__ = [
 ]
 
 # Escapes count as separators: quotes and = as HTML, JavaScript and URLs write them.
-_GAP = rb"""(?=\s*+[^\s\w])(?:&[#\w]{1,6};|\\u00[0-9a-fA-F]{2}|%[0-9A-Fa-f]{2}|[\s"'\\:=(\[\]>,]){1,8}+"""
+_ESCAPE = rb"&[#\w]{1,6};|\\u00[0-9a-fA-F]{2}|%[0-9A-Fa-f]{2}"
+_GAP = rb"""(?=\s*+[^\s\w])(?:""" + _ESCAPE + rb"""|[\s"'\\:=(\[\]>,]){1,8}+"""
 _PAIR = re.compile(
     rb"(?:(?<=%[0-9A-Fa-f]{2})|(?<![\w%-]))([A-Za-z_-][\w-]{0,63}+)"
     + _GAP
@@ -45,7 +46,9 @@ _PATH = re.compile(
     rb"((?:\\?/[\w.%~-]{1,128}+){0,15}?\\?/\d{1,18}(?![\w.%~-])(?:\\?/[\w.%~-]{1,128}+){0,15})"
 )
 _SEGMENT = re.compile(rb"(?<=/)\d{1,18}(?=/|$)")
-_LINK = re.compile(rb"""([\w.:/\\%-]{1,512})\?((?:[\w%;#=.+~/\[\]\\-]|&(?!quot;)){3,2048})""")
+_LINK = re.compile(
+    rb"""(?<![\w.:/\\%-])([\w.:/\\%-]{1,512}+)\?((?:[\w%;#=.+~/\[\]\\-]|&(?!quot;)){3,2048})"""
+)
 _TAG = re.compile(rb"<(/?form|input|meta|button)\b([^<>]{0,4096})>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(rb"""([\w-]{1,32})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -173,7 +176,8 @@ def _link_offers(text: bytes, page: bytes) -> Iterator[Offer]:
 
 
 def _form_offers(text: bytes, page: bytes) -> Iterator[Offer]:
-    path, pairs = page, []
+    path = page
+    pairs: list[tuple[bytes, bytes]] = []
     for tag in _TAG.finditer(text):
         name = tag[1].lower()
         if name.endswith(b"form"):

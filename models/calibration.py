@@ -69,10 +69,11 @@ class Calibration:
 
     def threshold(self, false_positive_rate: float) -> float:
         """Return the least score whose p-value is at most the rate; infinity where none is."""
+        if not len(self.scores) or 1.0 / (self.total + 1.0) > false_positive_rate:
+            return float("inf")
         p = (self.ranks.astype(np.float64) + 1.0) / (self.total + 1.0)
-        good = np.nonzero(p <= false_positive_rate)[0]
-        if len(good):
-            return float(self.scores[good[0]])
-        if len(self.scores) and 1.0 / (self.total + 1.0) <= false_positive_rate:
-            return float(np.nextafter(np.float64(self.scores[-1]), np.inf))
-        return float("inf")
+        too_common = np.flatnonzero(p > false_positive_rate)
+        if not len(too_common):
+            return float(self.scores[0])
+        # Just above the last score that is too common: p-values fall there, not at the next one.
+        return float(np.nextafter(np.float64(self.scores[too_common[-1]]), np.inf))

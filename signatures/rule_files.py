@@ -282,22 +282,22 @@ def _samples(reader: _Reader, key: str, targets: Targets) -> tuple[Sample, ...]:
 
 
 def _sample(reader: _Reader, key: str, item: object, targets: Targets) -> Sample:
-    place: object = ""
+    text, place = item, None
     if isinstance(item, dict):
         if item.keys() != {"value", "in"}:
             raise reader.wrong(key, "samples with the keys value and in")
-        item, place = item["value"], item["in"]
-        if not isinstance(place, str) or place.partition(":")[0] not in _LOCATIONS:
-            raise reader.wrong(key, f"a known location in {place!r}")
-    if not isinstance(item, str) or not item:
+        text, place = item["value"], item["in"]
+    if not isinstance(text, str) or not text:
         raise reader.wrong(key, "samples that are texts and not empty")
     try:
-        value = item.encode("latin-1")
+        value = text.encode("latin-1")
     except UnicodeEncodeError:
         raise reader.wrong(key, "samples of bytes, written as U+0000 to U+00FF") from None
-    if not place:
+    if place is None:
         return Sample(value, *_usual_place(targets))
-    label, _, name = place.partition(":")
+    label, _, name = str(place).partition(":")
+    if label not in _LOCATIONS:
+        raise reader.wrong(key, f"a known location in {place!r}")
     return Sample(value, _LOCATIONS[label], name)
 
 

@@ -116,7 +116,7 @@ class TestThinEndpoints:
         parsed = RequestParser().parse(made)
         score = Scorer(model).score(parsed)
         rate = model.calibration.p_value(score.score)
-        # Were its newness counted, the request would be beyond this rate.
+        # With its newness counted the request is just beyond this rate, so it would block.
         verdict = Inspector(Policy(target_fpr=rate, alert_fpr=rate), None, model).inspect(made)
         assert verdict.action is ALERT
         assert "unseen-endpoint" in {item.rule for item in verdict.evidence}
@@ -152,9 +152,7 @@ class TestParts:
         made = search(WORDS[Confidence.HIGH] + "<script>")
         assert Inspector(policy, engine, model).inspect(made) == Verdict(PASS)
 
-    def test_a_rate_that_the_model_cannot_promise_blocks_nothing(
-        self, model: RequestModel
-    ) -> None:
+    def test_a_rate_that_the_model_cannot_promise_blocks_nothing(self, model: RequestModel) -> None:
         policy = Policy(target_fpr=1e-9, alert_fpr=1e-9)
         made = search("<script>alert(1)</script>")
         assert Inspector(policy, None, model).inspect(made).action is PASS
@@ -200,7 +198,9 @@ class TestEvidence:
         assert verdict.action is BLOCK
         assert verdict.evidence[0].detector is Detector.MODEL
 
-    def test_excerpts_keep_to_the_policy(self, engine: SignatureEngine, model: RequestModel) -> None:
+    def test_excerpts_keep_to_the_policy(
+        self, engine: SignatureEngine, model: RequestModel
+    ) -> None:
         policy = Policy(target_fpr=0.5, limits=replace(Limits(), excerpt_bytes=32))
         made = search("wooolll " + "<script>" * 50)
         for item in Inspector(policy, engine, model).inspect(made).evidence:
@@ -211,7 +211,9 @@ methods = st.sampled_from(["GET", "POST", "PUT", "x", ""])
 headers = st.lists(
     st.tuples(
         st.sampled_from([b"cookie", b"content-type", b"content-encoding", b"host", b"x-a"]),
-        st.sampled_from([b"application/json", b"text/xml", b"gzip", b"multipart/form-data; boundary=B"])
+        st.sampled_from(
+            [b"application/json", b"text/xml", b"gzip", b"multipart/form-data; boundary=B"]
+        )
         | st.binary(max_size=60),
     ),
     max_size=5,
@@ -260,7 +262,6 @@ def test_any_request_gets_a_verdict(
         request("POST", "/", b"{" + b'"k' * 20_000, b""),
         request("POST", "/", b"q=" + b'{"a":' * 5_000 + b"1" + b"}" * 5_000),
     ],
-    ids=str,
 )  # fmt: skip
 def test_large_hostile_requests_get_a_verdict(
     engine: SignatureEngine, model: RequestModel, made: Request

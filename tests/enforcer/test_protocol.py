@@ -77,7 +77,10 @@ def test_what_is_wrong_is_told(
 @pytest.mark.parametrize(
     "made",
     [
-        *(Request(m, b"/", ()) for m in "GET HEAD POST PUT PATCH DELETE OPTIONS".split()),
+        *(
+            Request(m, b"/", ())
+            for m in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        ),
         with_headers((b"host", b"a"), (b"host", b"a")),
         with_headers((b"accept", b"a"), (b"accept", b"b"), (b"cookie", b"a"), (b"cookie", b"b")),
         *(exchange.request for exchange in shop_traffic(1)),

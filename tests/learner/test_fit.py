@@ -101,7 +101,7 @@ class TestHonesty:
 
     def test_p_values_of_new_sessions_are_what_they_say(self) -> None:
         """Exchangeable sessions of one request each: no session repeats what it showed."""
-        words = "red green blue large small wool cotton silk linen".split()
+        words = ["red", "green", "blue", "large", "small", "wool", "cotton", "silk", "linen"]
 
         def search(number: int) -> Exchange:
             pick = random.Random(number)

@@ -13,7 +13,9 @@ from sklearn.ensemble import IsolationForest
 
 Rows = npt.NDArray[np.float32]
 #: Few distinct numbers make duplicates and constant columns; wide ones test the rounding down.
-numbers = st.sampled_from([0.0, 1.0, 1.0 + 2**-23, -1.0, 0.1]) | st.floats(-(2.0**100), 2.0**100, width=32)
+numbers = st.sampled_from([0.0, 1.0, 1.0 + 2**-23, -1.0, 0.1]) | st.floats(
+    -(2.0**100), 2.0**100, width=32
+)
 shapes = st.tuples(st.integers(1, 40), st.integers(1, 6))
 tables = shapes.flatmap(lambda shape: hnp.arrays(np.float32, shape, elements=numbers))
 
@@ -26,7 +28,9 @@ def assert_equal_scores(forest: IsolationForest, rows: Rows) -> None:
 @settings(deadline=None, max_examples=60)
 @given(tables, st.integers(0, 1000), st.integers(1, 40))
 def test_scores_equal_score_samples(rows: Rows, seed: int, max_samples: int) -> None:
-    forest = IsolationForest(n_estimators=5, max_samples=min(max_samples, len(rows)), random_state=seed)
+    forest = IsolationForest(
+        n_estimators=5, max_samples=min(max_samples, len(rows)), random_state=seed
+    )
     forest.fit(rows)
     assert_equal_scores(forest, rows)
     # Rows at the very thresholds, where rounding would send one to the other side.
@@ -49,7 +53,9 @@ def test_realistic_sizes() -> None:
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_tiny_samples(rows: int) -> None:
     made = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
-    assert_equal_scores(IsolationForest(n_estimators=3, max_samples=rows, random_state=0).fit(made), made)
+    assert_equal_scores(
+        IsolationForest(n_estimators=3, max_samples=rows, random_state=0).fit(made), made
+    )
 
 
 def test_equal_rows_make_leaves_of_all() -> None:

@@ -68,9 +68,7 @@ def test_weights_count_the_sessions_of_each_fold() -> None:
 
 
 def test_values_are_distinct_by_field() -> None:
-    samples = collect(
-        session("a", "/?x=1&y=1&x=1", "/?x=1") + sessions(8), folds=2, seed=0
-    )
+    samples = collect(session("a", "/?x=1&y=1&x=1", "/?x=1") + sessions(8), folds=2, seed=0)
     pairs = list(zip(samples.owner.tolist(), samples.values, strict=True))
     assert len(set(pairs)) == len(pairs)
     assert samples.requests[0].values.tolist()[1] == samples.requests[0].values.tolist()[3]

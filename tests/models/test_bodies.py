@@ -72,7 +72,8 @@ class TestJson:
         assert sum(len(name) for _, name, _ in found) < 300 * len(found)
 
     @pytest.mark.parametrize(
-        "body", [b"", b"{", b"nul", b'{"a": "\xff"}', b'{"a": 1} x', b'{"a": "\\ud800"}', b"{'a': 1}"]
+        "body",
+        [b"", b"{", b"nul", b'{"a": "\xff"}', b'{"a": 1} x', b'{"a": "\\ud800"}', b"{'a': 1}"],
     )
     def test_what_is_no_json_is_refused(self, body: bytes) -> None:
         with pytest.raises(BodyError, match="not JSON"):
@@ -267,8 +268,8 @@ class TestCoding:
         [
             (b"", b"a=1"),
             (b"identity", b"a=1"),
-            (b"gzip", gzip.compress(b"a=1")),
-            (b" X-GZIP ", gzip.compress(b"a=1")),
+            (b"gzip", gzip.compress(b"a=1", mtime=0)),
+            (b" X-GZIP ", gzip.compress(b"a=1", mtime=0)),
             (b"deflate", zlib.compress(b"a=1")),
         ],
     )
@@ -285,7 +286,7 @@ class TestCoding:
         assert not whole
 
     def test_a_second_member_is_not_passed_over(self) -> None:
-        body = gzip.compress(b"a=1") + gzip.compress(b"b=2")
+        body = gzip.compress(b"a=1", mtime=0) + gzip.compress(b"b=2")
         assert plain_body(b"gzip", body, 100) == (b"a=1", False)
 
     @pytest.mark.parametrize("coding", [b"br", b"gzip, gzip", b"\xff", b"gzip"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from html.entities import html5
+from itertools import pairwise
 
 import pytest
 from cnaf.models.decoding import canonical, decode_carrier
@@ -136,7 +137,7 @@ def reference_at(value: bytes, at: int) -> tuple[bytes, int]:
 
 def entities(value: bytes) -> bytes:
     follows = frozenset(string.ascii_letters.encode() + b"/!?")
-    markup = any(a == 0x3C and b in follows for a, b in zip(value, value[1:], strict=False))
+    markup = any(a == 0x3C and b in follows for a, b in pairwise(value))
     out, at = b"", 0
     while at < len(value):
         text, size = reference_at(value, at) if value[at] == 0x26 else (b"", 0)

@@ -105,9 +105,7 @@ def test_no_learned_value_is_given_away() -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=120), st.binary(max_size=120), st.integers(8, 64))
-def test_any_request_is_explained_within_the_limit(
-    target: bytes, body: bytes, limit: int
-) -> None:
+def test_any_request_is_explained_within_the_limit(target: bytes, body: bytes, limit: int) -> None:
     for item in evidence(Request("POST", target, (), body, len(body)), limit):
         # A byte that is no text shows as one character.
         assert len(item.excerpt) <= limit

@@ -106,7 +106,9 @@ def world(found: list[bytes], seed: int) -> World:
 def plain_surprisal(made: World, v: int, kind: int, gram: int) -> int:
     cost = 0
     for scope in (made.fields[v], made.groups[v], IMAGE):
-        bits = int(lookup(made.table.tags, made.table.bits, np.uint64(hash_gram(scope, kind, gram))))
+        bits = int(
+            lookup(made.table.tags, made.table.bits, np.uint64(hash_gram(scope, kind, gram)))
+        )
         if bits >= 0:
             return cost + bits
         cost += int(made.escapes[scope, kind])

@@ -80,7 +80,10 @@ def test_equal_contents_in_any_order_give_equal_tables(
 
 def test_what_is_not_stored_is_seldom_found() -> None:
     table = table_of([(0, 0, gram) for gram in range(5_000)], [7] * 5_000)
-    absent = [int(lookup(table.tags, table.bits, np.uint64(hash_gram(1, 0, gram)))) for gram in range(20_000)]
+    absent = [
+        int(lookup(table.tags, table.bits, np.uint64(hash_gram(1, 0, gram))))
+        for gram in range(20_000)
+    ]
     # Three quarters full, a miss looks at about eight slots: 8 in 32,768 match by chance.
     assert sum(found >= 0 for found in absent) < 20
     assert set(absent) <= {-1, 7}

@@ -17,8 +17,8 @@ from tests.support.shop import FORM, request, shop_traffic
 
 SMALL = Limits(body_bytes=200, fields=8, depth=3, decode_rounds=2, value_bytes=40)
 CONTENT_TYPES = (
-    FORM, b"application/json", b"application/xml", b"multipart/form-data; boundary=B", b"text/plain",
-    b"multipart/form-data", b"\xff", b"",
+    FORM, b"application/json", b"application/xml", b"multipart/form-data; boundary=B",
+    b"text/plain", b"multipart/form-data", b"\xff", b"",
 )  # fmt: skip
 PIECES = (
     b"a=1", b"&", b"=", b"%27", b"%2527", b"%00", b"%ff", b"/", b"?", b";", b"{", b"}", b"[", b"]",
@@ -39,7 +39,7 @@ requests = st.builds(
         | st.tuples(st.just(b"content-encoding"), st.sampled_from([b"gzip", b"br", b"identity"])),
         max_size=4,
     ),
-    blobs | blobs.map(gzip.compress),
+    blobs | blobs.map(lambda blob: gzip.compress(blob, mtime=0)),
     st.sampled_from([0, 0, 1000]),
 )
 
@@ -105,7 +105,8 @@ class TestPlaces:
         parsed = parse(request(target="/caf%C3%A9/%2e%2e/a+b?q=x+y%26z&q=2&empty=&bare&%27=1"))
         assert parsed.path == "/caf\u00e9/../a+b"
         assert named(parsed, Location.QUERY) == [
-            ("q", b"x y&z"), ("q", b"2"), ("empty", b""), ("bare", b""), ("(name)", b"'"), ("'", b"1"),
+            ("q", b"x y&z"), ("q", b"2"), ("empty", b""), ("bare", b""), ("(name)", b"'"),
+            ("'", b"1"),
         ]  # fmt: skip
 
     def test_double_encoding_is_counted(self) -> None:
@@ -200,7 +201,7 @@ class TestProblems:
 
     def test_a_malformed_body_is_inspected_as_a_whole(self) -> None:
         parsed = parse(request("POST", "/", b'{"a": "%27 OR', b"application/json"))
-        assert named(parsed, Location.BODY) == [("", b"{\"a\": \"' OR")]
+        assert named(parsed, Location.BODY) == [("", b'{"a": "\' OR')]
 
     def test_a_truncated_body_is_not_malformed_as_well(self) -> None:
         made = Request("POST", b"/", ((b"content-type", b"application/json"),), b'{"a"', 9)

@@ -15,11 +15,11 @@ from cnaf.models.exchange import Exchange, Label, Request, Response
 
 OPTIONS = FitOptions(folds=5, trees=30, seed=3)
 FORM = b"application/x-www-form-urlencoded"
-_WORDS = (
-    "red green blue small large warm woollen linen cotton silk jacket shirt scarf hat glove shoe "
-    "summer winter quick brown fox lazy dog quality price really nice would buy again for my "
-    "sister and the delivery came early but the colour was not as shown thank you"
-).split()
+_WORDS = """
+    red green blue small large warm woollen linen cotton silk jacket shirt scarf hat glove shoe
+    summer winter quick brown fox lazy dog quality price really nice would buy again for my
+    sister and the delivery came early but the colour was not as shown thank you
+    """.split()  # noqa: SIM905 - one literal a word would be a page
 
 
 def request(
