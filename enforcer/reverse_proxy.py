@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import sys
-import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
+import platformdirs
 from cnaf.dataplane.config import Address, ProxyConfig, agent_socket
 from cnaf.dataplane.plane import DataPlane
 from cnaf.enforcer.pipeline import Policy
@@ -54,13 +58,9 @@ def protect(protection: Protection) -> Iterator[DataPlane]:
     # An unusable spool is an error now, not a line in the log of a worker that never gets ready.
     SpoolWriter(protection.spool, worker="check").close()
     with ExitStack() as stack:
-        try:
-            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="cnaf-"))
-        except OSError as error:
-            raise DataplaneError(
-                f"no directory for the proxy can be made: {error}", hint="free space, or set TMPDIR"
-            ) from error
-        run_dir = Path(name)
+        run_dir, lock = _locked_run_dir(protection.listen)
+        stack.enter_context(lock)
+        stack.callback(shutil.rmtree, run_dir, ignore_errors=True)
         config = ProxyConfig(
             listen=protection.listen,
             origin=protection.origin,
@@ -83,3 +83,34 @@ def protect(protection: Protection) -> Iterator[DataPlane]:
             yield plane
         finally:
             plane.stop(graceful=True)
+
+
+def _locked_run_dir(listen: Address) -> tuple[Path, IO[str]]:
+    """Return the directory of one listen address, and a file whose lock lasts until it is closed.
+
+    It is the same at each start, so that the HAProxy that a killed run left behind is found there
+    and taken over. Only this user may use it: it holds sockets that decide about requests.
+    """
+    # Sockets allow paths of a hundred bytes only, so the host is not spelled out.
+    name = f"{listen.port}-{sha256(listen.host.encode()).hexdigest()[:8]}"
+    path = platformdirs.user_runtime_path("cnaf") / name
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise DataplaneError(
+                f"{path} belongs to somebody else, or others may use it",
+                hint="remove it, or set XDG_RUNTIME_DIR to a directory of your own",
+            )
+        lock = (path / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataplaneError(
+            f"another cnaf enforce listens on {listen}", hint="stop it, or choose another port"
+        ) from None
+    except OSError as error:
+        raise DataplaneError(
+            f"the proxy's directory {path} cannot be used: {error.strerror or error}",
+            hint="free space, or set XDG_RUNTIME_DIR to a directory that you can write",
+        ) from error
+    return path, lock

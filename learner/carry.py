@@ -35,7 +35,7 @@ from cnaf.learner.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from cnaf.models.exchange import Request
 
@@ -100,9 +100,10 @@ class Carrier:
         slots = list(islice(_slots(request, parts), _MAX_SLOTS))
         query = parse_pairs(parts[_QUERY].removeprefix(b"?"))
         target = Target(parts[_PATH], frozenset(query + parse_pairs(parts[_BODY])))
+        addressed = {slot.place.value for slot in slots if slot.part == _PATH}
         sent = []
         for values in self._variants(slots, target):
-            filled = [slot for slot in slots if self._fits(slot, values)]
+            filled = [slot for slot in slots if self._fits(slot, values, addressed)]
             carried = {slot.place.value: values[slot.place.value] for slot in filled}
             if carried not in sent:
                 sent.append(carried)
@@ -145,12 +146,18 @@ class Carrier:
         any_name = any_name and not slot.is_id
         return self._offers.ranked(name, recorded, target, taken, any_name=any_name)[:_TRIES]
 
-    def _fits(self, slot: _Slot, values: Mapping[bytes, bytes]) -> bool:
-        """Say whether a slot is to be filled; a number only where the app used it by this name."""
-        value = values.get(slot.place.value)
-        return value is not None and (
-            not slot.is_id or self._offers.has_named(slot.place.name, value)
-        )
+    def _fits(
+        self, slot: _Slot, values: Mapping[bytes, bytes], addressed: Collection[bytes]
+    ) -> bool:
+        """Say whether a slot is to be filled.
+
+        A number only where the app used it by this name, or where it repeats an id of the path.
+        """
+        recorded = slot.place.value
+        if recorded not in values or not slot.is_id:
+            return recorded in values
+        repeats = recorded in addressed and len(recorded) > 1
+        return repeats or self._offers.has_named(slot.place.name, values[recorded])
 
 
 #: Parts of a request: its path, its query, its body, then its headers.

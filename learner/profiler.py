@@ -95,8 +95,9 @@ def profile_image(
 ) -> Profile:
     """Run ``image``, replay the benign exchanges of ``corpus`` against it and return what passed.
 
-    ``progress`` is called with a stage in words, what is done and what there is to do. Raises CorpusError where there is nothing to replay, InputError for options that do not
-    fit, ImageError where the image does not start, stops answering or accepts nothing, and
+    ``progress`` is called with a stage in words, what is done and what there is to do. Raises
+    CorpusError where there is nothing to replay, InputError for options that do not fit,
+    ImageError where the image does not start, stops answering or accepts nothing, and
     DataplaneError where the recording data plane cannot be set up.
     """
     options = options or ProfileOptions()

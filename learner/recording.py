@@ -38,26 +38,23 @@ class Recorder:
     """
 
     def __init__(self) -> None:
-        self._requests: dict[str, Request] = {}
+        self._requests: dict[str, tuple[str, Request]] = {}
+        # By unique id, so that an answer that comes too late is not taken for the next one's.
         self._responses: dict[str, Response] = {}
-        self._clients: dict[str, str] = {}
 
     def on_request(self, request: Request, client: str, unique_id: str) -> Decision:
         """Keep the request, let it pass and ask for its response."""
-        self._requests[client] = request
-        self._clients[unique_id] = client
+        self._requests[client] = (unique_id, request)
         return _WATCH
 
     def on_response(self, unique_id: str, response: Response) -> None:
         """Keep the app's answer."""
-        client = self._clients.pop(unique_id, None)
-        if client is not None:
-            self._responses[client] = response
+        self._responses[unique_id] = response
 
     def take(self, client: str) -> tuple[Request, Response] | None:
         """Return and forget what this client exchanged, None where the app did not answer."""
-        request = self._requests.pop(client, None)
-        response = self._responses.pop(client, None)
+        unique_id, request = self._requests.pop(client, ("", None))
+        response = self._responses.pop(unique_id, None)
         return (request, response) if request and response else None
 
 

@@ -90,7 +90,8 @@ class RequestParser:
         for header in request.headers:
             cached = cache.get(header)
             fields.extend(self._header(header) if cached is None else cached)
-        body_bytes = self._body(request, fields, problems)
+        has_body = request.body or request.body_size
+        body_bytes = self._body(request, fields, problems) if has_body else 0
         if len(fields) > limits.fields:
             fields = self._cap(fields, problems)
         values = [field.value for field in fields]

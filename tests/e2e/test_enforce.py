@@ -107,8 +107,10 @@ def registry(learned: Learned, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @contextlib.contextmanager
-def enforcing(registry: Path, origin: Origin, spool: Path, *options: str) -> Iterator[Proxy]:
-    port = free_port()
+def enforcing(
+    registry: Path, origin: Origin, spool: Path, *options: str, port: int = 0
+) -> Iterator[Proxy]:
+    port = port or free_port()
     command = [
         CNAF, "enforce", "--listen", f"127.0.0.1:{port}",
         "--origin", f"127.0.0.1:{origin.server_port}", "--image", "wordpress:6.1",
@@ -277,6 +279,31 @@ def test_killed_processes_come_back_and_nothing_stays_behind(
         assert not before.keys() & after.keys()
     for pid in after:
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_killed_enforcer_is_taken_over_by_the_next(
+    registry: Path, origin: Origin, tmp_path: Path
+) -> None:
+    options = ("--action", "block", "--workers", "1")
+    with enforcing(registry, origin, tmp_path, *options) as first:
+        left = children(first.process.pid)
+        first.process.kill()
+        first.process.wait(TIMEOUT_S)
+        assert first.request("GET", "/?p=1")[0] == 200  # HAProxy goes on, nobody looks
+        with enforcing(registry, origin, tmp_path, *options, port=first.port) as second:
+            assert second.request("GET", SQL_INJECTION)[0] == 403
+            deadline = time.monotonic() + TIMEOUT_S
+            while any(Path(f"/proc/{pid}").exists() for pid in left):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            command = ["--listen", f"127.0.0.1:{first.port}", "--origin", "127.0.0.1:9"]
+            third = subprocess.run(
+                [CNAF, "enforce", *command, "--image", "x", "--no-model"],
+                capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+            )  # fmt: skip
+            assert third.returncode == 7
+            assert "another cnaf enforce" in " ".join(third.stderr.split())
+            assert second.request("GET", "/?p=1")[0] == 200
 
 
 @pytest.mark.parametrize(
