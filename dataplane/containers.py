@@ -21,7 +21,7 @@ from docker.errors import DockerException, NotFound
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["container_digest", "engine", "engine_errors", "resolve_image_digest"]
+__all__ = ["container_digest", "digest_of", "engine", "engine_errors", "resolve_image_digest"]
 
 #: An engine that is starting containers answers late; one that says nothing for so long is hung.
 _TIMEOUT_S = 60
@@ -63,7 +63,7 @@ def resolve_image_digest(image: str) -> Digest:
     with engine() as client:
         try:
             with engine_errors(f"the image {image} cannot be looked up"):
-                return _digest(client.images.get(image).attrs, image)
+                return digest_of(client.images.get(image).attrs, image)
         except ImageError as error:
             if isinstance(error.__cause__, NotFound):
                 raise ImageError(
@@ -79,10 +79,10 @@ def container_digest(container: str) -> Digest:
     """
     with engine() as client, engine_errors(f"the container {container[:80]} cannot be looked up"):
         attrs = client.containers.get(container).attrs
-        return _digest(client.images.get(attrs["Image"]).attrs, attrs["Config"]["Image"])
+        return digest_of(client.images.get(attrs["Image"]).attrs, attrs["Config"]["Image"])
 
 
-def _digest(attrs: Mapping[str, Any], name: str) -> Digest:
+def digest_of(attrs: Mapping[str, Any], name: str) -> Digest:
     """Choose among the digests of an image the one of the repository that ``name`` says."""
     wanted = ImageReference.parse(name)
     known = [ImageReference.parse(text) for text in sorted(attrs.get("RepoDigests") or [])]

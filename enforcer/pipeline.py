@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from cnaf.enforcer.protocol import protocol_evidence
 from cnaf.models.exchange import Request
 from cnaf.models.explain import excerpt_around, explain
-from cnaf.models.fields import ParsedRequest
+from cnaf.models.fields import Location, ParsedRequest
 from cnaf.models.limits import Limits
 from cnaf.models.parsing import RequestParser
 from cnaf.models.request_model import RequestModel, Score, Scorer
@@ -91,7 +91,7 @@ class Inspector:
         evidence = protocol_evidence(request, parsed)
         matches = self._engine.match(parsed) if self._engine is not None else ()
         score = self._scorer.score(parsed) if self._scorer is not None else None
-        decided = self._decide(evidence, matches, score)
+        decided = self._decide(evidence, matches, score, parsed)
         if decided is Action.PASS and not evidence and not matches:
             return _verdict(decided, (), score, None)
         return self._explained(decided, evidence, matches, score, parsed)
@@ -107,11 +107,12 @@ class Inspector:
         evidence: list[Evidence],
         matches: tuple[SignatureMatch, ...],
         score: Score | None,
+        parsed: ParsedRequest,
     ) -> Action:
         best = _strongest(evidence, matches)
         anomaly = score.score if score is not None else 0.0
         limits = self._thresholds
-        if best is Confidence.HIGH or (score is not None and _blockable(score) >= limits.block):
+        if best is Confidence.HIGH or (score is not None and _blockable(score, parsed) >= limits.block):
             decided = Action.BLOCK
         elif best is Confidence.MEDIUM:
             supported = anomaly >= limits.alert or _found_in_odd_field(matches, score)
@@ -163,12 +164,20 @@ def _found_in_odd_field(matches: tuple[SignatureMatch, ...], score: Score | None
     )
 
 
-def _blockable(score: Score) -> float:
-    """The score without what the endpoint's newness added, where CI knows little of it."""
-    endpoint = score.endpoint
-    if endpoint is None or endpoint.thin:
-        return score.score - score.newness
-    return score.score
+def _blockable(score: Score, parsed: ParsedRequest) -> float:
+    """The score without what being new added, where CI knows little of the endpoint.
+
+    That is structure, and the path: one that the tests forgot reads odd by itself.
+    """
+    if score.endpoint is not None and not score.endpoint.thin:
+        return score.score
+    values = score.values.tolist()
+    elsewhere = (
+        value
+        for index, value in zip(score.indices, values, strict=True)
+        if parsed.fields[index].location is not Location.PATH
+    )
+    return score.score - score.newness - max(values, default=0.0) + max(elsewhere, default=0.0)
 
 
 def _verdict(

@@ -130,7 +130,10 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> tuple[bytes, b
     blocks: list[bytes] = []
     size = 0
     while size < _MAX_BYTES and time.monotonic() < deadline:
-        block = response.read1(_BLOCK)
+        try:
+            block = response.read1(_BLOCK)
+        except TimeoutError:
+            break
         if not block:
             return b"".join(blocks), True
         if size < _KEPT_BYTES:
