@@ -10,7 +10,7 @@ import numpy as np
 from cnaf.models.fields import Field, ParsedRequest
 from cnaf.models.kernels import MEASURES, byte_costs
 from cnaf.models.ngrams import FOLD, QUARTER_BITS, SYMBOLS, symbol_name
-from cnaf.models.request_model import TYPE_PREFIX, FieldProfile, RequestModel, Score
+from cnaf.models.request_model import TYPE_PREFIX, VALUE_CAP, FieldProfile, RequestModel, Score
 from cnaf.models.value_types import kind_of
 from cnaf.models.verdict import Confidence, Detector, Evidence
 
@@ -137,7 +137,7 @@ def _seen(field: Field, model: RequestModel, index: int) -> str:
 
 def _odd_span(model: RequestModel, index: int, field: Field) -> tuple[int, int]:
     """Return the stretch of the value with the greatest sum of surprisal above what is odd."""
-    value = np.frombuffer(field.value[:8192], np.uint8)
+    value = np.frombuffer(field.value[:VALUE_CAP], np.uint8)
     if not len(value):
         return 0, 0
     group = len(model.profiles) + (

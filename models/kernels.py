@@ -47,7 +47,7 @@ _N = len(MEASURES)
 #: Step of -log10 p between two points of a tail.
 TAIL_STEP = 0.1
 #: One byte more than the longest usual value is at least twice this (VALUE_CAP); less is rounding.
-_SAME_LENGTH = 8e-5
+_SAME_LENGTH = 4e-5
 #: -log10 p of one measure counts up to this: past it, data backs no number.
 SURPRISE_CAP = 6.0
 #: Slots looked at before a trigram counts as absent; a table that needs more is made larger.

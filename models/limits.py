@@ -23,7 +23,8 @@ class Limits:
     depth: int = 32
     #: Rounds of percent- and entity-decoding: double encoding is an evasion, triple is the margin.
     decode_rounds: int = 3
-    #: Bytes of one canonical value that detectors look at; the rest of the value is counted.
-    value_bytes: int = 16_384
+    #: Bytes of one canonical value that detectors look at; the rest of the value is counted. As
+    #: many as of a body: less would let padding push an attack out of sight.
+    value_bytes: int = 65_536
     #: Bytes of a value that an alert may show.
     excerpt_bytes: int = 256

@@ -38,8 +38,12 @@ __all__ = ["RequestParser", "fold_name"]
 _NUMBER = re.compile(r"(?:(?<=[-_\[.])|^)\d+(?=[-_\].]|$)", re.ASCII)
 # Digests in a name: WordPress puts the site's into its cookies, so they differ from site to site.
 _DIGEST = re.compile(r"(?<![0-9a-zA-Z])[0-9a-f]{16,64}(?![0-9a-zA-Z])")
-# A name outside of this alphabet is looked at as a value, too: payloads hide in names.
-_PLAIN_NAME = re.compile(r"[\w.\-\[\]:@$]*", re.ASCII)
+# A name outside of this alphabet is looked at as a value, too: payloads hide in names. So is one
+# that a database or runtime would take for an instruction (user[$ne], __proto__, class.classLoader).
+_PLAIN_NAME = re.compile(
+    r"(?!.*(?:[\[.]\$|__proto__|constructor|classloader))[\w.\-\[\]:@$]*",
+    re.ASCII | re.IGNORECASE,
+)
 _NAME_CAP = 128
 #: Characters of a raw name that are folded; more could only fill the cache of folded names.
 _RAW_NAME_CAP = 4 * _NAME_CAP

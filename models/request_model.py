@@ -54,7 +54,7 @@ _CLIENT_HEADERS: Final = frozenset(
 )
 _UNSEEN: Final = COLUMNS.index("unseen-endpoint")
 #: Bytes of a value that the kernel walks; an attack that starts later is the signatures' to find.
-VALUE_CAP: Final = 8192
+VALUE_CAP: Final = 16_384
 #: Sightings in CI from which on an endpoint counts as known well enough to block on its shape.
 ENOUGH_SIGHTINGS: Final = 3
 #: Bytes that tell the type of a value in a field that the image never showed.

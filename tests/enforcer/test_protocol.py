@@ -60,7 +60,7 @@ def with_headers(*headers: tuple[bytes, bytes]) -> Request:
             "body-coding", "body", MEDIUM,
         ),
         (request(target="/?" + "a=1&" * 3_000), "too-many-fields", "request", MEDIUM),
-        (request("POST", "/", b"a=" + b"x" * 20_000), "value-truncated", "form:a", LOW),
+        (request(target="/?a=" + "x" * 70_000), "value-truncated", "query:a", LOW),
         (Request("POST", b"/", (), b"a=1", 9), "body-truncated", "body", LOW),
     ],
 )  # fmt: skip

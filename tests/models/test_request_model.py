@@ -9,7 +9,7 @@ from cnaf.models.exchange import Request
 from cnaf.models.fields import Field, Location
 from cnaf.models.kernels import MEASURES
 from cnaf.models.parsing import RequestParser
-from cnaf.models.request_model import Score, Scorer, is_learned
+from cnaf.models.request_model import VALUE_CAP, Score, Scorer, is_learned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -170,8 +170,8 @@ class TestContract:
         assert np.isfinite(found.score)
 
     def test_long_values_are_walked_up_to_the_cap(self, scorer: Scorer) -> None:
-        one = score(scorer, request(target="/search?q=" + "a" * 8_192))
-        two = score(scorer, request(target="/search?q=" + "a" * 12_000))
+        one = score(scorer, request(target="/search?q=" + "a" * VALUE_CAP))
+        two = score(scorer, request(target="/search?q=" + "a" * (VALUE_CAP + 9_000)))
         assert one.values.tolist() == two.values.tolist()
 
     def test_scores_are_float32_so_that_ties_stay(self, scorer: Scorer) -> None:

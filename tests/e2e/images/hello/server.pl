@@ -1,4 +1,4 @@
-# Answers every request; HELLO_MODE says how it misbehaves: exit, silent, error.
+# Answers every request but /die; HELLO_MODE says how it misbehaves: exit, silent, error.
 use strict;
 use warnings;
 use IO::Socket::INET;
@@ -20,6 +20,7 @@ my $status = $mode eq 'error' ? '503 Service Unavailable' : '200 OK';
 while (my $client = $server->accept) {
     my $length = 0;
     while (my $line = <$client>) {
+        exit 9 if $line =~ m{^GET /die };
         $length = $1 if $line =~ /^content-length:\s*(\d+)/i;
         last if $line =~ /^\r?\n$/;
     }
