@@ -9,6 +9,7 @@ intermediate objects. Header names are lower-case already: HAProxy makes them so
 from __future__ import annotations
 
 import socket
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cnaf.dataplane.spop import FrameError, decode_varint
@@ -81,10 +82,13 @@ def decode_message(payload: bytes) -> Inquiry | Report:
     raise FrameError("a message that is neither request nor response")
 
 
+@lru_cache(maxsize=256)
 def decode_headers(block: bytes) -> Headers:
     """Return the pairs of a ``hdrs_bin`` block, or raise ProtocolError.
 
-    The block is a row of sized names and values that ends with an empty name and value.
+    The block is a row of sized names and values that ends with an empty name and value. Blocks are
+    kept for a while: a browser sends the same one for each picture of a page, and equal blocks
+    give the same object, which later steps recognise.
     """
     pairs = []
     end = len(block)

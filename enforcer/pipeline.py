@@ -81,9 +81,9 @@ class Inspector:
         self._thresholds = _Thresholds(infinity, infinity)
         if self._scorer is not None:
             threshold = self._scorer.model.calibration.threshold
-            self._thresholds = _Thresholds(
-                threshold(policy.target_fpr), threshold(policy.alert_fpr)
-            )
+            block = threshold(policy.target_fpr)
+            # What may be blocked is worth an alert, whatever the two rates say.
+            self._thresholds = _Thresholds(block, min(block, threshold(policy.alert_fpr)))
 
     def inspect(self, request: Request) -> Verdict:
         """Return the verdict on one request; never raises on its content."""
@@ -91,9 +91,10 @@ class Inspector:
         evidence = protocol_evidence(request, parsed)
         matches = self._engine.match(parsed) if self._engine is not None else ()
         score = self._scorer.score(parsed) if self._scorer is not None else None
+        if not (evidence or matches or (score and score.score >= self._thresholds.alert)):
+            # Nearly all traffic ends here.
+            return _verdict(Action.PASS, (), score, None)
         decided = self._decide(evidence, matches, score, parsed)
-        if decided is Action.PASS and not evidence and not matches:
-            return _verdict(decided, (), score, None)
         return self._explained(decided, evidence, matches, score, parsed)
 
     def p_value(self, verdict: Verdict) -> float | None:

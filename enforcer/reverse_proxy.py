@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from tempfile import gettempdir
 from typing import IO, TYPE_CHECKING
 
-import platformdirs
 from cnaf.dataplane.config import Address, ProxyConfig, agent_socket
 from cnaf.dataplane.plane import DataPlane
 from cnaf.enforcer.pipeline import Policy
@@ -93,15 +93,18 @@ def _locked_run_dir(listen: Address) -> tuple[Path, IO[str]]:
     """
     # Sockets allow paths of a hundred bytes only, so the host is not spelled out.
     name = f"{listen.port}-{sha256(listen.host.encode()).hexdigest()[:8]}"
-    path = platformdirs.user_runtime_path("cnaf") / name
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    base = Path(runtime) / "cnaf" if runtime else Path(gettempdir()) / f"cnaf-{os.geteuid()}"
+    path = base / name
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.stat()
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise DataplaneError(
-                f"{path} belongs to somebody else, or others may use it",
-                hint="remove it, or set XDG_RUNTIME_DIR to a directory of your own",
-            )
+        for folder in (base, path):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = folder.lstat()
+            if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+                raise DataplaneError(
+                    f"{folder} belongs to somebody else, or others may use it",
+                    hint="remove it, or set XDG_RUNTIME_DIR to a directory of your own",
+                )
         lock = (path / "lock").open("w")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

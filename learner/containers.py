@@ -1,7 +1,7 @@
 """Start an image, alone or with the services of a compose file, and leave nothing behind.
 
 Everything that is started carries the label of this run, and whatever carries it is removed at the
-end: containers with their volumes, networks, also after an error or Ctrl-C.
+end: containers with their volumes, networks, also after an error, Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import contextlib
 import http.client
 import logging
 import secrets
+import signal
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -81,7 +83,7 @@ def running_app(image: str, launch: Launch) -> Iterator[RunningApp]:
     digest = resolve_image_digest(image)
     run = secrets.token_hex(6)
     deadline = time.monotonic() + launch.ready_timeout_s
-    with engine() as client:
+    with _unwound_by_sigterm(), engine() as client:
         try:
             start = _start_project if launch.compose else _start_alone
             with engine_errors(f"{image} cannot be started"):
@@ -92,6 +94,27 @@ def running_app(image: str, launch: Launch) -> Iterator[RunningApp]:
             yield RunningApp(image, digest, address, location, container)
         finally:
             _remove(client, run)
+
+
+@contextlib.contextmanager
+def _unwound_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which CI cancels a job, unwind the program as Ctrl-C does.
+
+    Only where nobody handles it yet, and in the main thread, which alone may.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _start_alone(client: Any, image: str, launch: Launch, run: str) -> Any:

@@ -380,7 +380,7 @@ def value_scores(  # type: ignore[no-untyped-def]
 def dense_features(z, scores, lengths, places, structure, counts, row):  # type: ignore[no-untyped-def]
     """Fill one row of dense features (float32, (len(COLUMNS),)) in the registry's order.
 
-    ``structure`` and ``counts`` are float32 of shape (4,): see Scorer.
+    ``structure`` and ``counts`` hold four numbers each: see Scorer.
     """
     row[:] = 0.0
     longest = 0
@@ -423,9 +423,15 @@ def fuse(scores, structure, tail_points, tail_slopes, forest):  # type: ignore[n
 @nb.njit(cache=True, nogil=True)
 def score_request(  # type: ignore[no-untyped-def]
     buffer,
-    values,
-    structure,
-    counts,
+    cells,
+    new_endpoint,
+    new_name,
+    new_here,
+    rarity,
+    size,
+    body,
+    rounds,
+    problems,
     image,
     tags,
     bits,
@@ -448,19 +454,22 @@ def score_request(  # type: ignore[no-untyped-def]
 ):
     """Score one request; returns (score, forest score).
 
-    ``values`` is int64 of shape (5, n): starts, lengths, scopes, groups, places. ``out`` is
-    float32 of shape (n * measures + n + columns,): surprises, value scores, dense features.
+    ``cells`` (int64, shape (n * 5,)) holds start, length, scope, group and place of each value;
+    the eight numbers after it are those of the dense features, one by one because each is
+    unboxed faster than a tuple of them. ``out`` is float32 of shape (n * measures + n + columns,):
+    surprises, value scores, dense features.
     """
-    n = values.shape[1]
+    n = cells.shape[0] // 5
+    values = cells.reshape((n, 5))
     z = out[: n * _N].reshape((n, _N))
     scores = out[n * _N : n * _N + n]
     row = out[n * _N + n :]
     value_scores(
         buffer,
-        values[0],
-        values[1],
-        values[2],
-        values[3],
+        values[:, 0],
+        values[:, 1],
+        values[:, 2],
+        values[:, 3],
         image,
         tags,
         bits,
@@ -477,6 +486,8 @@ def score_request(  # type: ignore[no-untyped-def]
         scores,
         weights,
     )
-    dense_features(z, scores, values[1], values[4], structure, counts, row)
+    structure = (new_endpoint, new_name, new_here, rarity)
+    counts = (size, body, rounds, problems)
+    dense_features(z, scores, values[:, 1], values[:, 4], structure, counts, row)
     forest = forest_score(row, step, feature, threshold, roots, normal)
     return fuse(scores, structure, tail_points, tail_slopes, forest), forest

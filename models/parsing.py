@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import accumulate, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cnaf.models.bodies import (
@@ -30,7 +30,7 @@ from cnaf.models.limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cnaf.models.exchange import Request
+    from cnaf.models.exchange import Headers, Request
 
 __all__ = ["RequestParser", "fold_name"]
 
@@ -50,6 +50,9 @@ _RAW_NAME_CAP = 4 * _NAME_CAP
 #: Header values that are kept decoded; the headers of a browser repeat on every request.
 _HEADER_CACHE_ENTRIES = 4096
 _HEADER_CACHE_ENTRY_BYTES = 512
+
+#: Whole header blocks that are kept: a browser sends the same one for each picture of a page.
+_BLOCK_CACHE_ENTRIES = 256
 
 # Framing and routing belong to the proxy, and say nothing about what the client wants of the app.
 _TRANSPORT = frozenset(
@@ -74,12 +77,13 @@ def _fold_name(name: str) -> str:
 class RequestParser:
     """Turns requests into fields, with the caps of ``limits``.
 
-    An instance holds a bounded cache of decoded header values and is not thread-safe.
+    An instance holds bounded caches of decoded headers and is not thread-safe.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._headers: dict[tuple[bytes, bytes], tuple[Field, ...]] = {}
+        self._block = lru_cache(_BLOCK_CACHE_ENTRIES)(self._decode_block)
 
     def parse(self, request: Request) -> ParsedRequest:
         """Return the request's fields and what is wrong with it; never raises on its content."""
@@ -90,10 +94,7 @@ class RequestParser:
         fields = [Field(Location.PATH, "", path_value, rounds)]
         if query:
             self._pairs(Location.QUERY, query, fields)
-        cache = self._headers
-        for header in request.headers:
-            cached = cache.get(header)
-            fields.extend(self._header(header) if cached is None else cached)
+        fields += self._block(request.headers)
         has_body = request.body or request.body_size
         body_bytes = self._body(request, fields, problems) if has_body else 0
         if len(fields) > limits.fields:
@@ -107,8 +108,11 @@ class RequestParser:
             self._check_text(fields, problems)
         if buffer.count(SEPARATOR) >= len(fields):
             self._check_nul(fields, problems)
-        lengths = map(len, values)
-        starts = list(accumulate((n + 1 for n in lengths), initial=0))
+        starts = [0]
+        at = 0
+        for value in values:
+            at += len(value) + 1
+            starts.append(at)
         starts.pop()
         path = path_value.decode("utf-8", "replace")
         return ParsedRequest(request.method, path, fields, problems, buffer, starts, body_bytes)
@@ -152,6 +156,14 @@ class RequestParser:
         except BodyError:
             return
         fields.extend(found)
+
+    def _decode_block(self, headers: Headers) -> tuple[Field, ...]:
+        cache = self._headers
+        fields: list[Field] = []
+        for header in headers:
+            cached = cache.get(header)
+            fields += self._header(header) if cached is None else cached
+        return tuple(fields)
 
     def _header(self, header: tuple[bytes, bytes]) -> tuple[Field, ...]:
         made = tuple(self._header_fields(*header))

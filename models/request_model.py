@@ -8,6 +8,7 @@ it; scorers of several threads may share one model.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log2
 from typing import TYPE_CHECKING, Final
 
@@ -52,6 +53,8 @@ _CLIENT_HEADERS: Final = frozenset(
     x-real-ip x-request-id
     """.split()  # noqa: SIM905 - one literal a header would be a page
 )
+#: Paths whose template is kept; a path has at most the bytes of a target.
+_PATHS: Final = 512
 _UNSEEN: Final = COLUMNS.index("unseen-endpoint")
 #: Bytes of a value that the kernel walks; an attack that starts later is the signatures' to find.
 VALUE_CAP: Final = 16_384
@@ -170,14 +173,24 @@ class Scorer:
 
     def __init__(self, model: RequestModel) -> None:
         self.model = model
-        # A dictionary a location: hashing an enum member costs more than the look-up.
-        self._scopes: tuple[dict[str, int], ...] = tuple({} for _ in Location)
+        groups = [len(model.profiles) + p.value_type for p in model.profiles]
+        # Per location, for hashing an enum member costs more than the look-up: a field's scope,
+        # group and place, or nothing where the field is known not to be learned.
+        self._known: tuple[dict[str, tuple[int, int, int] | tuple[()]], ...]
+        self._known = tuple({} for _ in Location)
+        self._known[Location.HEADER].update(dict.fromkeys(_CLIENT_HEADERS, ()))
         for index, profile in enumerate(model.profiles):
-            self._scopes[profile.location][profile.name] = index
-        self._groups = [len(model.profiles) + p.value_type for p in model.profiles]
-        self._endpoints = {(e.method, e.template): e for e in model.endpoints}
-        self._total = sum(e.sightings for e in model.endpoints)
-        self._costs = [float(cost) for cost in model.structure]
+            where = int(profile.location)
+            self._known[where][profile.name] = (index, groups[index], where)
+        total = sum(e.sightings for e in model.endpoints)
+        self._unseen_rarity = log2(total + 1)
+        self._endpoints = {
+            (e.method, e.template): (e, log2((total + 1) / (e.sightings + 1)))
+            for e in model.endpoints
+        }
+        # Few paths make most of the traffic.
+        self._template = lru_cache(_PATHS)(lambda path: model.tree.match(path).template)
+        self._costs = tuple(float(cost) for cost in model.structure)
         table, forest = model.table, model.forest
         self._fixed = (
             model.image_scope, table.tags, table.bits, model.escapes, model.seen, model.usual,
@@ -188,21 +201,22 @@ class Scorer:
 
     def score(self, request: ParsedRequest) -> Score:
         """Return the request's score; pure, and never raises on a request's content."""
-        model = self.model
-        indices, columns, unseen, rounds = self._resolve(request)
-        template = model.tree.match(request.path).template
-        endpoint = self._endpoints.get((request.method, template))
-        structure = self._structure(endpoint, columns[2], unseen)
-        n, m = len(indices), len(MEASURES)
-        out = np.empty(n * m + n + len(COLUMNS), np.float32)
+        indices, scopes, unseen, cells, rounds = self._resolve(request)
+        template = self._template(request.path)
+        endpoint, rarity = self._endpoints.get(
+            (request.method, template), (None, self._unseen_rarity)
+        )
+        n, buffer = len(indices), request.buffer
+        out = np.empty(n * len(MEASURES) + n + len(COLUMNS), np.float32)
         score, forest = score_request(
-            np.frombuffer(request.buffer, np.uint8),
-            np.array(columns, np.int64),
-            np.array(structure, np.float32),
-            np.array(
-                (len(request.buffer), request.body_bytes, rounds, len(request.problems)),
-                np.float32,
-            ),
+            np.frombuffer(buffer, np.uint8),
+            np.array(cells, np.int64),
+            *self._structure(endpoint, scopes, unseen),
+            rarity,
+            float(len(buffer)),
+            float(request.body_bytes),
+            float(rounds),
+            float(len(request.problems)),
             *self._fixed,
             out,
         )
@@ -210,45 +224,41 @@ class Scorer:
 
     def _resolve(
         self, request: ParsedRequest
-    ) -> tuple[list[int], tuple[list[int], ...], list[int], int]:
-        """Return scored fields, their kernel columns, those with new names, and extra rounds."""
+    ) -> tuple[list[int], list[int], list[int], list[int], int]:
+        """Return scored fields, their profiles, those with new names, cells, and extra rounds."""
         indices: list[int] = []
-        starts: list[int] = []
-        lengths: list[int] = []
         scopes: list[int] = []
-        groups: list[int] = []
-        places: list[int] = []
         unseen: list[int] = []
+        cells: list[int] = []
         most_rounds = 0
-        known, group_of, start_of = self._scopes, self._groups, request.starts
+        known, starts = self._known, request.starts
         for index, field in enumerate(request.fields):
             location, name, value, rounds = field
-            scope = known[location].get(name, -1)
-            if scope >= 0:
-                groups.append(group_of[scope])
-            elif is_learned(field):
+            found = known[location].get(name)
+            if found:
+                scope, group, place = found
+                scopes.append(scope)
+            elif found is None and is_learned(field):
                 # A new name leans on values of the kind that it carries.
-                scope = len(group_of) + kind_of(value[:TYPE_PREFIX])
-                groups.append(scope)
+                scope = group = len(self.model.profiles) + kind_of(value[:TYPE_PREFIX])
+                place = int(location)
                 unseen.append(index)
             else:
                 continue
             indices.append(index)
-            starts.append(start_of[index])
-            lengths.append(min(len(value), VALUE_CAP))
-            scopes.append(scope)
-            places.append(location)
-            most_rounds = max(most_rounds, rounds)
-        return indices, (starts, lengths, scopes, groups, places), unseen, most_rounds
+            length = len(value)
+            cells += (
+                starts[index], length if length < VALUE_CAP else VALUE_CAP, scope, group, place,
+            )  # fmt: skip
+            if rounds > most_rounds:
+                most_rounds = rounds
+        return indices, scopes, unseen, cells, most_rounds
 
     def _structure(
         self, endpoint: Endpoint | None, scopes: Sequence[int], unseen: Sequence[int]
-    ) -> tuple[float, float, float, float]:
+    ) -> tuple[float, float, float]:
         new_endpoint, new_name, new_here = self._costs
         name_cost = new_name if unseen else 0.0
         if endpoint is None:
-            return new_endpoint, name_cost, 0.0, log2(self._total + 1)
-        count = len(self._groups)
-        strange = any(scope not in endpoint.fields and scope < count for scope in scopes)
-        rarity = log2((self._total + 1) / (endpoint.sightings + 1))
-        return 0.0, name_cost, new_here if strange else 0.0, rarity
+            return new_endpoint, name_cost, 0.0
+        return 0.0, name_cost, 0.0 if endpoint.fields.issuperset(scopes) else new_here

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +118,46 @@ def test_an_image_alone(client: Any) -> None:
 def test_an_interrupt_removes_everything() -> None:
     with pytest.raises(KeyboardInterrupt), running_app(HELLO, Launch()):
         raise KeyboardInterrupt
+
+
+# A shell starts background jobs, and with them a test run, so that they ignore Ctrl-C.
+_HEED_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+_PROGRAM = f"""
+from pathlib import Path
+from cnaf.datasets.corpus import open_corpus
+from cnaf.learner.profiler import ProfileOptions, profile_image
+options = ProfileOptions(compose=Path({str(COMPOSE)!r}), service="wordpress")
+corpus = open_corpus([Path({str(HAR)!r})])
+profile_image("wordpress:latest", corpus, options, lambda *step: print(*step, flush=True))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stage", ["starting", "replaying"])
+def test_a_program_that_is_told_to_end_removes_everything(
+    number: signal.Signals, stage: str, client: Any, before: dict[str, set[str]]
+) -> None:
+    # Not pytest's own directory: the path of a unix socket has to be short.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [sys.executable, "-c", f"{_HEED_CTRL_C}{_PROGRAM}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": folder},
+            text=True,
+        ) as program,
+    ):
+        assert program.stdout is not None
+        if stage == "replaying":
+            assert any(line.startswith("Replaying traffic") for line in program.stdout)
+        while program.poll() is None and everything(client) == before:
+            time.sleep(0.05)
+        program.send_signal(number)
+        program.communicate(timeout=60)
+        assert program.returncode in (-signal.SIGINT, 128 + signal.SIGTERM)
+        # The data plane's directory, in which HAProxy would still hold its sockets.
+        assert list(Path(folder).iterdir()) == []
 
 
 def test_an_image_that_exits_shows_its_last_words() -> None:

@@ -352,7 +352,8 @@ def test_a_request_is_the_sum_of_its_parts(found: list[bytes], seed: int) -> Non
     step = np.array([2, 0, 0], np.uint16)
     feature, threshold = np.zeros(3, np.uint8), np.array([1.0, 1.0, 5.0], np.float32)
     score, forest = score_request(
-        made.buffer, columns, structure, counts, IMAGE, made.table.tags, made.table.bits,
+        made.buffer, np.ascontiguousarray(columns.T).ravel(), *structure.tolist(),
+        *counts.tolist(), IMAGE, made.table.tags, made.table.bits,
         made.escapes, made.seen, made.usual, SYMBOLS, FOLD, made.scales, MEASURE_FLOORS,
         MEASURE_WEIGHTS, made.points, made.slopes, step, feature, threshold,
         np.zeros(1, np.int32), 4.0, out,
