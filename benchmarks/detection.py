@@ -57,8 +57,14 @@ class Count:
 
     def summary(self) -> dict[str, float | int]:
         low, high = wilson_interval(self.blocked, self.total)
-        return {"blocked": self.blocked, "total": self.total, "low": low, "high": high,
-                "distinct_blocked": sum(self.keys.values()), "distinct": len(self.keys)}  # fmt: skip
+        return {
+            "blocked": self.blocked,
+            "total": self.total,
+            "low": low,
+            "high": high,
+            "distinct_blocked": sum(self.keys.values()),
+            "distinct": len(self.keys),
+        }
 
 
 @dataclass(slots=True)
@@ -154,9 +160,9 @@ def main() -> None:
 def show(results: dict[str, Result], failures: bool) -> None:
     table = Table("blocked", "", "requests", "share (95 %)", "distinct", "share (95 %)")
     for name, result in results.items():
-        for part in ("benign", "with_body", "attacks", "ambiguous"):
-            table.add_row(name, part.replace("_", " "), *getattr(result, part).row())
-            name = ""
+        for row, part in enumerate(("benign", "with_body", "attacks", "ambiguous")):
+            shown = "" if row else name
+            table.add_row(shown, part.replace("_", " "), *getattr(result, part).row())
     console.print(table)
     classes = Table("missed attacks, all folds", *results)
     for kind in sorted(results["both"].by_class):

@@ -73,7 +73,9 @@ def enforce(
 ) -> None:
     """Stand in front of an app, and alert on or block what does not fit its image."""
     logging.basicConfig(
-        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
+        level=logging.INFO,
+        format="%(message)s",
+        handlers=[RichHandler(console=err, show_path=False)],
     )
     if action is Action.PASS:
         raise InputError("--action pass protects nothing", hint="give alert or block")

@@ -15,8 +15,8 @@ import typer
 from cnaf.ci_plugin.output import err, out, print_json_line
 from cnaf.ci_plugin.progress import progress_bars
 from cnaf.ci_plugin.report_view import report_view
-from cnaf.datasets.corpus import Corpus, open_corpus
 from cnaf.dataplane.containers import resolve_image_digest
+from cnaf.datasets.corpus import Corpus, open_corpus
 from cnaf.learner.learn import Learned, learn
 from cnaf.learner.plots import write_plots
 from cnaf.learner.profiler import ProfileOptions, profile_image
@@ -133,9 +133,7 @@ def _recorded(reference: ImageReference, corpus: Corpus, progress: _Progress) ->
     return _Traffic(_source(reference, subject, vouched, corpus, exchanges), exchanges)
 
 
-def _replayed(
-    image: str, corpus: Corpus, options: ProfileOptions, progress: _Progress
-) -> _Traffic:
+def _replayed(image: str, corpus: Corpus, options: ProfileOptions, progress: _Progress) -> _Traffic:
     recorded = _read(corpus, progress)
     profile = profile_image(image, recorded, options, progress)
     source = _source(ImageReference.parse(image), profile.subject, "engine", corpus, recorded)

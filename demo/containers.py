@@ -47,7 +47,9 @@ class Browser:
         """Return the same of a form."""
         return self._send("POST", path, urllib.parse.urlencode(form))
 
-    def _send(self, method: str, path: str, form: str | None, hops: int = 5) -> tuple[int, str, str]:
+    def _send(
+        self, method: str, path: str, form: str | None, hops: int = 5
+    ) -> tuple[int, str, str]:
         headers = {"Host": _HOST, "Accept": "text/html", "User-Agent": "Mozilla/5.0 (demo)"}
         if self._cookies:
             headers["Cookie"] = "; ".join(f"{k}={v}" for k, v in self._cookies.items())
@@ -94,7 +96,9 @@ def visit(port: int) -> list[tuple[str, int, str, str]]:
     )  # fmt: skip
     note("the list of posts", browser.get("/wp-admin/edit.php?orderby=title&order=asc"))
     note("the profile", browser.get("/wp-admin/profile.php"))
-    attack = "/wp-admin/edit.php?orderby=title%27%20UNION%20SELECT%20user_pass%20FROM%20wp_users--%20"
+    attack = (
+        "/wp-admin/edit.php?orderby=title%27%20UNION%20SELECT%20user_pass%20FROM%20wp_users--%20"
+    )
     note("an SQL injection", browser.get(attack))
     note("the front page again", browser.get("/"))
     return steps

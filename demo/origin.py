@@ -1,6 +1,6 @@
 """A small local origin: answers every request at once, and says how much it received.
 
-    python demo/origin.py PORT
+python demo/origin.py PORT
 """
 
 from __future__ import annotations

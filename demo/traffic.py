@@ -69,7 +69,9 @@ def wait_for_port(port: int, timeout_s: float = _TIMEOUT_S) -> None:
 @contextlib.contextmanager
 def enforcing(*arguments: str) -> Iterator[None]:
     """Run ``cnaf enforce`` until the block ends; it is ready when the block begins."""
-    console.print(f"\n[bold green]$[/] [bold]cnaf enforce {' '.join(arguments)}[/]", highlight=False)
+    console.print(
+        f"\n[bold green]$[/] [bold]cnaf enforce {' '.join(arguments)}[/]", highlight=False
+    )
     process = subprocess.Popen(
         [_CNAF, "enforce", *arguments, "--json"], stdout=subprocess.PIPE, text=True
     )
@@ -132,9 +134,7 @@ class Outcome:
         self.distinct[key] = self.distinct.get(key, False) or verdict == "blocked"
 
 
-def send_all(
-    port: int, exchanges: Sequence[Exchange], progress: Callable[[int], None]
-) -> Outcome:
+def send_all(port: int, exchanges: Sequence[Exchange], progress: Callable[[int], None]) -> Outcome:
     """Send requests, a connection a session; return what the proxy made of them."""
     outcome = Outcome()
     client, session = Client(port), ""

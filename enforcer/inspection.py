@@ -38,9 +38,7 @@ class Inspected:
         }
 
 
-def inspect_exchanges(
-    inspector: Inspector, exchanges: Iterable[Exchange]
-) -> Iterator[Inspected]:
+def inspect_exchanges(inspector: Inspector, exchanges: Iterable[Exchange]) -> Iterator[Inspected]:
     """Yield each exchange with its verdict; recorded answers play no part."""
     for exchange in exchanges:
         verdict = inspector.inspect(exchange.request)

@@ -113,7 +113,9 @@ class Inspector:
         best = _strongest(evidence, matches)
         anomaly = score.score if score is not None else 0.0
         limits = self._thresholds
-        if best is Confidence.HIGH or (score is not None and _blockable(score, parsed) >= limits.block):
+        if best is Confidence.HIGH or (
+            score is not None and _blockable(score, parsed) >= limits.block
+        ):
             decided = Action.BLOCK
         elif best is Confidence.MEDIUM:
             supported = anomaly >= limits.alert or _found_in_odd_field(matches, score)

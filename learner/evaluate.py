@@ -52,7 +52,12 @@ def reached_rates(
         low, high = wilson_interval(alarms, len(scores))
         rates.append(
             ReachedRate(
-                target, threshold if np.isfinite(threshold) else None, alarms, len(scores), low, high
+                target,
+                threshold if np.isfinite(threshold) else None,
+                alarms,
+                len(scores),
+                low,
+                high,
             )
         )
     return tuple(rates)

@@ -124,7 +124,8 @@ def report_markdown(report: LearnReport) -> str:
         f"held-out requests ({promised.alarms} of {promised.requests:,}; 95 % interval "
         f"{promised.low:.2%} to {promised.high:.2%})",
         f"- Set aside: {sum(report.refused.values()):,} refused by the app, "
-        f"{len(report.set_aside):,} that look like attacks, {report.labelled:,} labelled as attacks",
+        f"{len(report.set_aside):,} that look like attacks, "
+        f"{report.labelled:,} labelled as attacks",
         f"- Too thin to block on their shape: {coverage.thin:,} endpoints",
         "",
         "| target | threshold | reached | 95 % interval |",
@@ -132,11 +133,17 @@ def report_markdown(report: LearnReport) -> str:
     ]
     lines.extend(
         f"| {rate.target:.2%} | {_threshold(rate)} | {rate.rate:.2%} | "
-        f"{rate.low:.2%} – {rate.high:.2%} |"
+        f"{rate.low:.2%} to {rate.high:.2%} |"
         for rate in report.rates
     )
     if report.set_aside:
-        lines += ["", "### Set aside as attacks", "", "| exchange | field | rule |", "|---|---|---|"]
+        lines += [
+            "",
+            "### Set aside as attacks",
+            "",
+            "| exchange | field | rule |",
+            "|---|---|---|",
+        ]
         lines.extend(
             f"| {_cell(a.exchange)} | {_cell(a.field)} | {_cell(a.rule)}: {_cell(a.message)} |"
             for a in report.set_aside[:_SHOWN]

@@ -39,7 +39,7 @@ _NUMBER = re.compile(r"(?:(?<=[-_\[.])|^)\d+(?=[-_\].]|$)", re.ASCII)
 # Digests in a name: WordPress puts the site's into its cookies, so they differ from site to site.
 _DIGEST = re.compile(r"(?<![0-9a-zA-Z])[0-9a-f]{16,64}(?![0-9a-zA-Z])")
 # A name outside of this alphabet is looked at as a value, too: payloads hide in names. So is one
-# that a database or runtime would take for an instruction (user[$ne], __proto__, class.classLoader).
+# that a database or runtime takes for an instruction: user[$ne], __proto__, class.classLoader.
 _PLAIN_NAME = re.compile(
     r"(?!.*(?:[\[.]\$|__proto__|constructor|classloader))[\w.\-\[\]:@$]*",
     re.ASCII | re.IGNORECASE,

@@ -250,8 +250,7 @@ class Scorer:
             cells += (
                 starts[index], length if length < VALUE_CAP else VALUE_CAP, scope, group, place,
             )  # fmt: skip
-            if rounds > most_rounds:
-                most_rounds = rounds
+            most_rounds = max(most_rounds, rounds)
         return indices, scopes, unseen, cells, most_rounds
 
     def _structure(
