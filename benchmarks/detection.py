@@ -39,16 +39,16 @@ console = Console()
 
 @dataclass(slots=True)
 class Count:
-    """Blocked and all, over requests and over distinct requests."""
+    """Blocked and all, over requests and over distinct requests of each fold."""
 
     blocked: int = 0
     total: int = 0
     keys: dict[bytes, bool] = field(default_factory=dict)
 
-    def add(self, exchange: Exchange, blocked: bool) -> None:
+    def add(self, fold: int, exchange: Exchange, blocked: bool) -> None:
         self.blocked += blocked
         self.total += 1
-        key = request_key(exchange.request)
+        key = bytes((fold,)) + request_key(exchange.request)
         self.keys[key] = self.keys.get(key, False) or blocked
 
     def row(self) -> tuple[str, str, str, str]:
@@ -95,23 +95,27 @@ def learn_from(exchanges: Iterable[Exchange]) -> RequestModel:
 
 
 def inspect(
-    result: Result, inspector: Inspector, benign: list[Exchange], attacks: list[Exchange]
+    result: Result,
+    fold: int,
+    inspector: Inspector,
+    benign: list[Exchange],
+    attacks: list[Exchange],
 ) -> None:
     for exchange in benign:
         verdict = inspector.inspect(exchange.request)
         blocked = verdict.action is Action.BLOCK
-        result.benign.add(exchange, blocked)
+        result.benign.add(fold, exchange, blocked)
         if exchange.request.body:
-            result.with_body.add(exchange, blocked)
+            result.with_body.add(fold, exchange, blocked)
         if blocked:
             why = ", ".join(f"{e.field} {e.rule}" for e in verdict.evidence[:2])
             result.alarms.append(f"{verdict.endpoint}: {why}")
     for exchange in attacks:
         blocked = inspector.inspect(exchange.request).action is Action.BLOCK
         if exchange.meta.get("ambiguous"):
-            result.ambiguous.add(exchange, blocked)
+            result.ambiguous.add(fold, exchange, blocked)
             continue
-        result.attacks.add(exchange, blocked)
+        result.attacks.add(fold, exchange, blocked)
         kind = str(exchange.meta.get("class", "?"))
         result.by_class[kind] += 1
         if not blocked:
@@ -144,7 +148,8 @@ def main() -> None:
             rest = (e for e in benign if kfold(e.session, options.folds) != fold)
             model = learn_from(rest)
             for name, chosen in policies.items():
-                inspect(results[name], Inspector(chosen, engine, model), held_out, attacks)
+                inspector = Inspector(chosen, engine, model)
+                inspect(results[name], fold, inspector, held_out, attacks)
         progress("Folds", options.folds, options.folds)
     show(results, options.failures)
     print(json.dumps({

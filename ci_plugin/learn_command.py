@@ -136,13 +136,18 @@ def _recorded(reference: ImageReference, corpus: Corpus, progress: _Progress) ->
 def _replayed(image: str, corpus: Corpus, options: ProfileOptions, progress: _Progress) -> _Traffic:
     recorded = _read(corpus, progress)
     profile = profile_image(image, recorded, options, progress)
-    source = _source(ImageReference.parse(image), profile.subject, "engine", corpus, recorded)
     # Refused and labelled ones go along: selection sets them aside and counts them.
     attacks = [exchange for exchange in recorded if exchange.label is Label.ATTACK]
-    return _Traffic(
-        replace(source, replayed=True, unanswered=profile.failed, carried=profile.carried),
-        [*profile.exchanges, *profile.set_aside, *attacks],
+    exchanges = [*profile.exchanges, *profile.set_aside, *attacks]
+    source = _source(ImageReference.parse(image), profile.subject, "engine", corpus, exchanges)
+    source = replace(
+        source,
+        exchanges=profile.sent + len(attacks),
+        replayed=True,
+        unanswered=profile.failed,
+        carried=profile.carried,
     )
+    return _Traffic(source, exchanges)
 
 
 def _read(corpus: Corpus, progress: _Progress) -> list[Exchange]:

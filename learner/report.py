@@ -46,9 +46,10 @@ class Source:
     """Where the traffic of a run comes from.
 
     ``subject_source`` is ``engine``, ``given`` or ``name`` (a stand-in digest made of the name).
-    ``exchanges`` and ``sessions`` are those of the corpus files, ``unreadable`` counts entries that
-    were broken, ``skipped`` those that hold no exchange. With ``replayed`` the image ran, and
-    ``unanswered`` requests got no answer, ``carried`` values were replaced by the app's own.
+    ``exchanges`` and ``sessions`` are those of the corpus files, or what was replayed of them;
+    ``unreadable`` counts entries that were broken, ``skipped`` those that hold no exchange. With
+    ``replayed`` the image ran, ``unanswered`` requests got no answer, and ``carried`` values were
+    replaced by the app's own.
     """
 
     image: str
