@@ -9,6 +9,9 @@ packages are absent.
     python benchmarks/dataplane.py                  the enforcer (cnaf enforce)
     python benchmarks/dataplane.py --agent pass     an agent that decides nothing: the data plane
 
+The workers of the enforcer remember requests that passed; "no request twice" is the same traffic
+with a cookie that changes each time, which is the price of an inspection.
+
 The enforcer blocks, with a model learned from the recorded WordPress and from visits like those of
 the benchmark: what is measured is benign traffic of a known app, which passes without an alert.
 """
@@ -81,6 +84,7 @@ class Target:
 
     name: str
     port: int
+    distinct: bool = False
     runs: list[Run] = field(default_factory=list)
     steady: list[Run] = field(default_factory=list)
 
@@ -142,7 +146,9 @@ def _measure(
     protected = Target(f"HAProxy + {args.agent}", _free_port())
     argv = protected_argv(args, folder, protected.port, origin)
     process = stack.enter_context(_running(argv, protected.port))
-    targets = [raw, protected]
+    # The enforcer remembers what passed, and twelve requests repeat: the same without that.
+    distinct = Target(f"{protected.name}, no request twice", protected.port, distinct=True)
+    targets = [raw, protected, distinct]
     if MODULE.exists() and all(path.exists() for path in CRS):
         modsecurity = Target("nginx + ModSecurity + CRS", _free_port())
         (folder / "modsecurity.rules").write_text(_asset("modsecurity.rules", folder=folder))
@@ -168,7 +174,7 @@ def _measure(
 
 
 def _report(args: argparse.Namespace, targets: Sequence[Target], figures: dict[str, float]) -> None:
-    raw, protected, *others = targets
+    raw, protected, distinct, *others = targets
     table = Table(title="12 requests of a WordPress visit, median of the rounds")
     for name in ("", "requests/s", "of raw", "spread", "refused", "failed", "p99 at 1.6k/s"):
         table.add_column(name, justify="right" if name else "left")
@@ -193,6 +199,8 @@ def _report(args: argparse.Namespace, targets: Sequence[Target], figures: dict[s
         "modsecurity_rps": round(others[0].rps) if others else None,
         "protected_to_raw": round(protected.ratio(raw), 3),
         "protected_to_modsecurity": round(protected.ratio(others[0]), 1) if others else None,
+        "protected_distinct_rps": round(distinct.rps),
+        "protected_distinct_to_raw": round(distinct.ratio(raw), 3),
         "p99_added_ms": round(protected.p99_ms - raw.p99_ms, 3),
         "refused": sum(run.refused for run in protected.runs),
         **figures,
@@ -237,9 +245,9 @@ def _wrk(
     target: Target, requests: Path, seconds: float, connections: int, pause_ms: int = 0
 ) -> Run:
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(ASSETS / "mix.lua")]
-    argv += [f"http://127.0.0.1:{target.port}", "--", str(requests)]
-    if pause_ms:
-        argv.append(str(pause_ms))
+    argv += [f"http://127.0.0.1:{target.port}", "--", str(requests), str(pause_ms)]
+    if target.distinct:
+        argv.append("distinct")
     output = subprocess.run(
         argv, capture_output=True, text=True, check=True, timeout=seconds + 30
     ).stdout

@@ -5,8 +5,8 @@ quoting, so that no value can add a directive. What the rendered proxy does with
 
 1. A target or a header block over 16 KiB is refused (414, 431). So the buffer always has room for
    the inspected prefix of the body, and a long head cannot push a body out of sight.
-2. The SPOE engine ``cnaf`` tells an agent about the request and sets ``txn.cnaf.block`` (decided:
-   0 or 1), ``txn.cnaf.event`` and ``txn.cnaf.watch`` from its answer.
+2. The SPOE engine of one worker, drawn for each request, tells it about the request and sets
+   ``txn.cnaf.block`` (decided: 0 or 1), ``txn.cnaf.event`` and ``txn.cnaf.watch`` from its answer.
 3. No ``txn.cnaf.block`` means that nobody decided within the budget, for whatever reason. It is
    counted (``gpc0`` of the stick table ``unchecked``) and, unless the proxy fails open, refused.
 4. Blocked requests get the block page, everything else goes to the origin. CONNECT is refused: an
@@ -161,6 +161,8 @@ class ProxyConfig:
 
 
 _STATS_SOCKET = "haproxy.sock"
+#: Variable that says whose turn a request is.
+_TURN = "cnaf_turn"
 _RANGES = (
     ("budget_ms", 1, 60_000),
     ("block_status", 400, 599),
@@ -236,27 +238,27 @@ backend unchecked
 
 
 def render_spoe(config: ProxyConfig) -> str:
-    """Return the configuration file of the SPOE engines.
+    """Return the configuration file of the SPOE engines, one for each worker.
 
-    One engine asks about requests, whichever worker is free. With several workers, one engine for
-    each brings responses back to the worker that asked for them.
+    One engine for all would send everything to one worker: frames go to a connection that has room
+    for them, and one connection has room for as many as a worker can answer.
     """
-    request = _message(REQUEST_MESSAGE, REQUEST_ARGUMENTS, config, "on-frontend-http-request")
-    if len(config.agent_sockets) == 1:
-        found = "" if config.record else " if { var(txn.cnaf.watch) -m found }"
-        response = _message(
-            RESPONSE_MESSAGE, RESPONSE_ARGUMENTS, config, f"on-http-response{found}"
-        )
-        names = f"{REQUEST_MESSAGE} {RESPONSE_MESSAGE}"
-        return _engine("cnaf", "agents", names, config) + request + response
-    engines = [_engine("cnaf", "agents", REQUEST_MESSAGE, config) + request]
+    engines = []
+    several = len(config.agent_sockets) > 1
     for index, path in enumerate(config.agent_sockets):
-        event = f"on-http-response if {{ var(txn.cnaf.watch) -m str {_quote(path.name)} }}"
-        engines.append(
-            _engine(f"watch-{index}", f"agent-{index}", RESPONSE_MESSAGE, config)
-            + _message(RESPONSE_MESSAGE, RESPONSE_ARGUMENTS, config, event)
+        turn = f" if {{ var(txn.{_TURN}) -m int {index} }}" if several else ""
+        watched = f" if {{ var(txn.cnaf.watch) -m str {_quote(path.name)} }}"
+        events = (
+            (REQUEST_MESSAGE, REQUEST_ARGUMENTS, f"on-frontend-http-request{turn}"),
+            (
+                RESPONSE_MESSAGE,
+                RESPONSE_ARGUMENTS,
+                f"on-http-response{'' if config.record else watched}",
+            ),
         )
-    return "\n".join(engines)
+        engines.append(_engine(_worker(index), config))
+        engines += [_message(name, args, config, event) for name, args, event in events]
+    return "".join(engines)
 
 
 #: The packaged pages, written into a proxy's directory beside its configuration.
@@ -278,27 +280,34 @@ def _return(status: int, name: str, pages: dict[str, str], condition: str) -> st
 
 
 def _filters(config: ProxyConfig) -> str:
-    names = ["cnaf"]
-    if len(config.agent_sockets) > 1:
-        names += [f"watch-{index}" for index in range(len(config.agent_sockets))]
     path = _quote_path(config.spoe_file)
-    return "".join(f"    filter spoe engine {name} config {path}\n" for name in names)
+    count = len(config.agent_sockets)
+    # Before the engines look at a request, and anew for each.
+    turn = f"    tcp-request content set-var(txn.{_TURN}) rand({count})\n" if count > 1 else ""
+    return turn + "".join(
+        f"    filter spoe engine {_worker(index)} config {path}\n" for index in range(count)
+    )
 
 
 def _backends(config: ProxyConfig) -> str:
-    # Health checks take a dead worker out before a request meets it.
+    # Health checks take a dead worker out before a request meets it; the others do its share.
     check = "check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions"
-    servers = [
-        f"    server agent-{index} {_quote_path(path, 'unix@')} "
-        for index, path in enumerate(config.agent_sockets)
-    ]
-    backends = [_backend("agents", [f"{server}{check}\n" for server in servers])]
-    if len(servers) > 1:
-        backends += [
-            _backend(f"agent-{index}", [f"{server}track agents/agent-{index}\n"])
-            for index, server in enumerate(servers)
+    sockets = [_quote_path(path, "unix@") for path in config.agent_sockets]
+    backends = []
+    for index in range(len(sockets)):
+        servers = [f"    server {_worker(index)} {sockets[index]} {check}\n"]
+        servers += [
+            f"    server {_worker(other)} {socket} track {_worker(other)}/{_worker(other)} backup\n"
+            for other, socket in enumerate(sockets)
+            if other != index
         ]
+        backends.append(_backend(_worker(index), servers))
     return "\n".join(backends)
+
+
+def _worker(index: int) -> str:
+    """Return the name that a worker's engine, backend and server share."""
+    return f"worker-{index}"
 
 
 def _backend(name: str, servers: list[str]) -> str:
@@ -306,16 +315,17 @@ def _backend(name: str, servers: list[str]) -> str:
 backend {name}
     mode tcp
     option spop-check
+    option allbackups
     timeout server 60s
     timeout check 2s
 {"".join(servers)}"""
 
 
-def _engine(name: str, backend: str, messages: str, config: ProxyConfig) -> str:
+def _engine(name: str, config: ProxyConfig) -> str:
     return f"""\
 [{name}]
 spoe-agent {name}
-    messages {messages}
+    messages {REQUEST_MESSAGE} {RESPONSE_MESSAGE}
     option var-prefix cnaf
     option pipelining
     no option async
@@ -323,7 +333,7 @@ spoe-agent {name}
     timeout hello 1s
     timeout idle 30s
     timeout processing {config.budget_ms}ms
-    use-backend {backend}
+    use-backend {name}
 """
 
 

@@ -39,10 +39,17 @@ _log = logging.getLogger(__name__)
 
 #: Alerted requests whose answer is awaited; an app that never answers must not fill the memory.
 _AWAITED = 4096
+#: Hashes of passed requests that are remembered, requests themselves, and the size of target and
+#: body up to which one is: with headers of a usual length some 4 MB.
+_SEEN, _REMEMBERED, _REMEMBERED_BYTES = 65_536, 2048, 2048
 
 
 class InspectionHandler:
-    """Decides by the pipeline and writes alerts; what the data plane calls a handler."""
+    """Decides by the pipeline and writes alerts; what the data plane calls a handler.
+
+    The pipeline is a pure function of the request, so one that passed once passes again, byte for
+    byte: services that poll each other, health checks and reloads repeat themselves all day.
+    """
 
     def __init__(
         self, inspector: Inspector, spool: SpoolWriter, *, image: str, subject: str
@@ -52,11 +59,17 @@ class InspectionHandler:
         self._image = image
         self._subject = subject
         self._awaited: OrderedDict[str, str] = OrderedDict()
+        self._seen: set[int] = set()
+        self._passed: dict[int, Request] = {}
 
     def on_request(self, request: Request, client: str, unique_id: str) -> Decision:
         """Inspect one request; whatever is not passed leaves an alert before it is answered."""
+        key = hash(request)
+        if self._passed.get(key) == request:
+            return PASS
         verdict = self._inspector.inspect(request)
         if verdict.action is Action.PASS:
+            self._remember(key, request)
             return PASS
         event_id = new_event_id()
         alert = make_alert(
@@ -70,6 +83,17 @@ class InspectionHandler:
         if len(self._awaited) > _AWAITED:
             self._awaited.popitem(last=False)
         return Decision(event_id=event_id, watch=True)
+
+    def _remember(self, key: int, request: Request) -> None:
+        """Keep a request that passed, from its second time on: most never come again."""
+        if key not in self._seen:
+            if len(self._seen) >= _SEEN:
+                self._seen.clear()
+            self._seen.add(key)
+        elif len(request.target) + len(request.body) <= _REMEMBERED_BYTES:
+            if len(self._passed) >= _REMEMBERED:
+                self._passed.clear()
+            self._passed[key] = request
 
     def on_response(self, unique_id: str, response: Response) -> None:
         """Note what the app answered to a request that was alerted on."""

@@ -28,7 +28,6 @@ from cnaf.models.fields import SEPARATOR, Field, Location, ParsedRequest, Proble
 from cnaf.models.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
     from cnaf.models.exchange import Headers, Request
 
@@ -47,7 +46,7 @@ _PLAIN_NAME = re.compile(
 _NAME_CAP = 128
 #: Characters of a raw name that are folded; more could only fill the cache of folded names.
 _RAW_NAME_CAP = 4 * _NAME_CAP
-#: Header values that are kept decoded; the headers of a browser repeat on every request.
+#: Headers and cookies that are kept decoded; those of a browser repeat on every request.
 _HEADER_CACHE_ENTRIES = 4096
 _HEADER_CACHE_ENTRY_BYTES = 512
 
@@ -158,35 +157,41 @@ class RequestParser:
         fields.extend(found)
 
     def _decode_block(self, headers: Headers) -> tuple[Field, ...]:
-        cache = self._headers
         fields: list[Field] = []
         for header in headers:
-            cached = cache.get(header)
-            fields += self._header(header) if cached is None else cached
+            name, value = header
+            if name != b"cookie":
+                fields += self._header(header)
+                continue
+            # Cookies come in one header and change one by one.
+            for pair in value.split(b";", self._limits.fields + 1):
+                fields += self._header((name, pair.strip()))
         return tuple(fields)
 
     def _header(self, header: tuple[bytes, bytes]) -> tuple[Field, ...]:
-        made = tuple(self._header_fields(*header))
-        if len(header[0]) + len(header[1]) <= _HEADER_CACHE_ENTRY_BYTES:
-            if len(self._headers) >= _HEADER_CACHE_ENTRIES:
-                # A full clear keeps the bound without the bookkeeping of an LRU on the hot path.
-                self._headers.clear()
-            self._headers[header] = made
+        """Return the fields of one header, or of one cookie."""
+        cache = self._headers
+        made = cache.get(header)
+        if made is None:
+            made = tuple(self._header_fields(*header))
+            if len(header[0]) + len(header[1]) <= _HEADER_CACHE_ENTRY_BYTES:
+                if len(cache) >= _HEADER_CACHE_ENTRIES:
+                    # A full clear keeps the bound without an LRU's bookkeeping on the hot path.
+                    cache.clear()
+                cache[header] = made
         return made
 
-    def _header_fields(self, name: bytes, value: bytes) -> Iterator[Field]:
+    def _header_fields(self, name: bytes, value: bytes) -> list[Field]:
+        fields: list[Field] = []
         if name == b"cookie":
-            for pair in value.split(b";", self._limits.fields + 1):
-                key, _, raw = pair.strip().partition(b"=")
-                if not key and not raw:
-                    continue
+            key, _, raw = value.partition(b"=")
+            if key or raw:
                 cookie_name = decode_path(key).decode("utf-8", "replace")
-                found: list[Field] = []
-                self._add(Location.COOKIE, cookie_name, decode_path(raw), found)
-                yield from found
+                self._add(Location.COOKIE, cookie_name, decode_path(raw), fields)
         elif name not in _TRANSPORT:
             text = name.decode("latin-1")[:_NAME_CAP]
-            yield Field(Location.HEADER, text, *self._canonical(value))
+            fields.append(Field(Location.HEADER, text, *self._canonical(value)))
+        return fields
 
     def _body(self, request: Request, fields: list[Field], problems: list[Problem]) -> int:
         """Append the fields of the body's inspected prefix; returns the prefix's length."""
