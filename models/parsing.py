@@ -28,7 +28,6 @@ from cnaf.models.fields import SEPARATOR, Field, Location, ParsedRequest, Proble
 from cnaf.models.limits import Limits
 
 if TYPE_CHECKING:
-
     from cnaf.models.exchange import Headers, Request
 
 __all__ = ["RequestParser", "fold_name"]
