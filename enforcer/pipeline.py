@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from cnaf.enforcer.protocol import protocol_evidence
 from cnaf.models.exchange import Request
 from cnaf.models.explain import excerpt_around, explain
-from cnaf.models.fields import Location, ParsedRequest
+from cnaf.models.fields import ParsedRequest
 from cnaf.models.limits import Limits
 from cnaf.models.parsing import RequestParser
 from cnaf.models.request_model import RequestModel, Score, Scorer
@@ -80,10 +80,11 @@ class Inspector:
         infinity = float("inf")
         self._thresholds = _Thresholds(infinity, infinity)
         if self._scorer is not None:
-            threshold = self._scorer.model.calibration.threshold
-            block = threshold(policy.target_fpr)
+            model = self._scorer.model
+            block = model.blocking.threshold(policy.target_fpr)
+            alert = model.calibration.threshold(policy.alert_fpr)
             # What may be blocked is worth an alert, whatever the two rates say.
-            self._thresholds = _Thresholds(block, min(block, threshold(policy.alert_fpr)))
+            self._thresholds = _Thresholds(block, min(block, alert))
 
     def inspect(self, request: Request) -> Verdict:
         """Return the verdict on one request; never raises on its content."""
@@ -113,9 +114,12 @@ class Inspector:
         best = _strongest(evidence, matches)
         anomaly = score.score if score is not None else 0.0
         limits = self._thresholds
-        if best is Confidence.HIGH or (
-            score is not None and _blockable(score, parsed) >= limits.block
-        ):
+        extreme = (
+            score is not None
+            and self._scorer is not None
+            and self._scorer.blockable(parsed, score) >= limits.block
+        )
+        if extreme or best is Confidence.HIGH:
             decided = Action.BLOCK
         elif best is Confidence.MEDIUM:
             supported = anomaly >= limits.alert or _found_in_odd_field(matches, score)
@@ -165,22 +169,6 @@ def _found_in_odd_field(matches: tuple[SignatureMatch, ...], score: Score | None
         for match in matches
         if match.rule.confidence is Confidence.MEDIUM
     )
-
-
-def _blockable(score: Score, parsed: ParsedRequest) -> float:
-    """The score without what being new added, where CI knows little of the endpoint.
-
-    That is structure, and the path: one that the tests forgot reads odd by itself.
-    """
-    if score.endpoint is not None and not score.endpoint.thin:
-        return score.score
-    values = score.values.tolist()
-    elsewhere = (
-        value
-        for index, value in zip(score.indices, values, strict=True)
-        if parsed.fields[index].location is not Location.PATH
-    )
-    return score.score - score.newness - max(values, default=0.0) + max(elsewhere, default=0.0)
 
 
 def _verdict(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from cnaf.learner.samples import Samples
 from cnaf.learner.tally import ScopeStatistics, Tally
 from cnaf.models.calibration import Calibration, fit_tail
 from cnaf.models.features import COLUMNS
+from cnaf.models.fields import Location
 from cnaf.models.kernels import (
     MEASURES,
     SURPRISE_CAP,
@@ -27,7 +29,14 @@ from cnaf.models.kernels import (
     surprise,
 )
 from cnaf.models.ngrams import FOLD, SYMBOLS
-from cnaf.models.request_model import TYPE_PREFIX, Endpoint, FieldProfile, RequestModel
+from cnaf.models.request_model import (
+    ENOUGH_SIGHTINGS,
+    NOTHING_NEW,
+    TYPE_PREFIX,
+    Endpoint,
+    FieldProfile,
+    RequestModel,
+)
 from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS
 from cnaf.models.value_types import ValueType, kind_of
 from joblib import Parallel, delayed
@@ -40,7 +49,7 @@ _M = len(MEASURES)
 #: A field's own scale counts against its group's as if the group had shown so many values.
 _PRIOR_VALUES = 8.0
 #: Scores kept above the median in full; the rest is thinned (see Calibration).
-_KEPT_SCORES = 2000
+_KEPT_SCORES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +63,14 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """A model and the out-of-fold scores (float64, one a request) that calibrated it."""
+    """A model and what calibrated it: out-of-fold scores, and their blockable part.
+
+    Both are float64, one a request.
+    """
 
     model: RequestModel
     held_out: npt.NDArray[np.float64]
+    blockable: npt.NDArray[np.float64]
 
 
 def fit(samples: Samples, options: FitOptions, progress: Progress) -> FitResult:
@@ -127,16 +140,20 @@ class _Fit:
                 for i in range(len(rows))
             ]
         )
+        blockable = requests.copy()
+        for i in (index for h in held for index, row in h.flags.items() if row.thin):
+            values = scores[i][samples.requests[i].places != Location.PATH]
+            blockable[i] = fuse(values, NOTHING_NEW, points, slopes, forest_held[i])
         self.progress("Counting all sessions", 0, 1)
         final = self.tally.statistics(total)
         tree = samples.tree(np.ones(len(samples.requests), bool))
         model = RequestModel(
             self._profiles(total), self._endpoints(tree), tree, final.table, final.escapes,
             final.seen, final.usual, scales, points, slopes, structure, forest,
-            calibrate(requests),
+            calibrate(requests), calibrate(blockable),
         )  # fmt: skip
         self.progress("Counting all sessions", 1, 1)
-        return FitResult(model, requests)
+        return FitResult(model, requests, blockable)
 
     def _hold_out(self, fold: int, total: npt.NDArray[np.float64]) -> _HeldOut:
         """Measure the values and routes of one fold by statistics of the others."""
@@ -164,7 +181,10 @@ class _Fit:
                 known[o] and o not in here.fields for o in owners.tolist()
             )
             rarity = (len(samples.requests) + 1) / ((here.count if here else 0) + 1)
-            flags[int(index)] = (here is None, not known[owners].all(), strange, np.log2(rarity))
+            flags[int(index)] = _Flags(
+                here is None, not known[owners].all(), strange, np.log2(rarity),
+                here is None or here.count < ENOUGH_SIGHTINGS,
+            )  # fmt: skip
         return _HeldOut(values, scopes, measures, flags)
 
     def _fields_of(
@@ -219,14 +239,14 @@ class _Fit:
         for fold, out in enumerate(held):
             place = np.full(len(samples.values), -1, np.int64)
             place[out.values] = np.flatnonzero(where == fold)
-            for index, (endpoint, names, here, rarity) in out.flags.items():
+            for index, flags in out.flags.items():
                 request = samples.requests[index]
                 at = place[request.values]
-                costs = structure * np.array([endpoint, names, here], np.float32)
+                costs = structure * np.array(flags[:3], np.float32)
                 scores[index] = value_scores[at]
                 dense_features(
                     surprises[at], value_scores[at], lengths[request.values], request.places,
-                    np.append(costs, rarity).astype(np.float32),
+                    np.append(costs, flags.rarity).astype(np.float32),
                     np.array(request.counts, np.float32),
                     rows[index],
                 )  # fmt: skip
@@ -290,7 +310,17 @@ class _HeldOut:
     values: npt.NDArray[np.int64]
     scopes: npt.NDArray[np.int64]
     measures: npt.NDArray[np.float32]
-    flags: dict[int, tuple[bool, bool, bool, float]]
+    flags: dict[int, _Flags]
+
+
+class _Flags(NamedTuple):
+    """What is new about a held-out request, how rare its endpoint is (log2), and if it is thin."""
+
+    unseen_endpoint: bool
+    unseen_name: bool
+    unseen_here: bool
+    rarity: float
+    thin: bool
 
 
 _UNSEEN = COLUMNS.index("unseen-endpoint")
@@ -354,5 +384,5 @@ def calibrate(scores: npt.NDArray[np.float64]) -> Calibration:
     ranks = n - np.searchsorted(ordered, ordered, side="left")
     keep = np.zeros(n, bool)
     keep[max(0, n - _KEPT_SCORES) :] = True
-    keep[n // 2 :: max(1, n // 1000)] = True
+    keep[n // 2 :: max(1, n // 500)] = True
     return Calibration(ordered[keep], ranks[keep].astype(np.int32), n)

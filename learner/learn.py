@@ -27,7 +27,8 @@ __all__ = ["Learned", "learn"]
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a run made; ``held_out`` (float64, one a learned request) are out-of-fold scores."""
+    """What a run made; ``held_out`` (float64, one a learned request) are out-of-fold scores,
+    as far as they can block."""
 
     files: ArtifactFiles
     report: LearnReport
@@ -77,11 +78,11 @@ def learn(
         set_aside=selection.attacks,
         coverage=cover(fitted.model),
         target_fpr=target_fpr,
-        rates=reached_rates(fitted.held_out, samples.folds, targets),
+        rates=reached_rates(fitted.blockable, samples.folds, targets),
         artifact_bytes=files.size,
         seconds=time.perf_counter() - started,
     )
-    return Learned(files, report, fitted.held_out)
+    return Learned(files, report, fitted.blockable)
 
 
 def _check(selection: Selection, least: int) -> None:

@@ -50,7 +50,7 @@ class Calibration:
     """Request scores of held-out benign traffic, and what follows from them.
 
     ``scores`` (float32, shape (m,), ascending) holds the upper tail of the ``total`` held-out
-    scores: everything above the median, thinned below the top 2,000.
+    scores: everything above the median, thinned below the top 1,000.
     ``ranks`` (int32, shape (m,)) is how many held-out scores are at least so high.
     """
 

@@ -59,7 +59,7 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
         ],
         "templates": _without(model.tree.templates(), {e.template for e in model.endpoints}),
         # For people and other tools: scoring derives thresholds from the held-out scores.
-        "thresholds": {f"{rate:g}": _finite(model.calibration, rate) for rate in TARGET_RATES},
+        "thresholds": {f"{rate:g}": _finite(model.blocking, rate) for rate in TARGET_RATES},
     }
     arrays: dict[str, npt.NDArray[Any]] = {
         "ngram_tags": model.table.tags,
@@ -77,6 +77,8 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
         "forest_roots": model.forest.roots,
         "held_out_scores": model.calibration.scores,
         "held_out_ranks": model.calibration.ranks,
+        "blocking_scores": model.blocking.scores,
+        "blocking_ranks": model.blocking.ranks,
     }
     return described, arrays
 
@@ -107,6 +109,7 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
     templates = {e.template for e in endpoints} | {_text(template) for template in others}
     scopes = len(profiles) + len(ValueType) + 1
     m = len(MEASURES)
+    held_out = of_type(described["held_out"], int, "number of held-out requests")
     tags = _array(arrays, "ngram_tags", np.uint16, (None,))
     require(len(tags) >= 64, "the n-gram table is too small")
     # A table without an empty slot would make every lookup walk all probes.
@@ -124,7 +127,8 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
         _positive(_array(arrays, "tail_slopes", np.float32, (m + 1,)), "tail_slopes"),
         _array(arrays, "structure", np.float32, (3,)),
         _forest(arrays, described["forest_normal"]),
-        _calibration(arrays, of_type(described["held_out"], int, "number of held-out requests")),
+        _calibration(arrays, "held_out", held_out),
+        _calibration(arrays, "blocking", held_out),
     )
 
 
@@ -166,9 +170,9 @@ def _forest(arrays: _Arrays, normal: float) -> FlatForest:
     return FlatForest(step, feature, value, roots, float(normal))
 
 
-def _calibration(arrays: _Arrays, total: int) -> Calibration:
-    scores = _array(arrays, "held_out_scores", np.float32, (None,))
-    ranks = _array(arrays, "held_out_ranks", np.int32, (len(scores),))
+def _calibration(arrays: _Arrays, name: str, total: int) -> Calibration:
+    scores = _array(arrays, f"{name}_scores", np.float32, (None,))
+    ranks = _array(arrays, f"{name}_ranks", np.int32, (len(scores),))
     require(len(scores) > 0, "it was never calibrated")
     require(bool((np.diff(scores) >= 0).all()), "calibration scores do not ascend")
     require(bool((ranks > 0).all() and (ranks <= total).all()), "calibration ranks are wrong")

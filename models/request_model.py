@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Location
-from cnaf.models.kernels import MEASURES, score_request
+from cnaf.models.kernels import MEASURES, fuse, score_request
 from cnaf.models.ngrams import FOLD, SYMBOLS, NgramTable
 from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS
 from cnaf.models.value_types import ValueType, kind_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENOUGH_SIGHTINGS",
+    "NOTHING_NEW",
     "TYPE_PREFIX",
     "VALUE_CAP",
     "Endpoint",
@@ -53,9 +54,10 @@ _CLIENT_HEADERS: Final = frozenset(
     x-real-ip x-request-id
     """.split()  # noqa: SIM905 - one literal a header would be a page
 )
+#: The structure of a request that is in no way new.
+NOTHING_NEW: Final = np.zeros(3, np.float32)
 #: Paths whose template is kept; a path has at most the bytes of a target.
 _PATHS: Final = 512
-_UNSEEN: Final = COLUMNS.index("unseen-endpoint")
 #: Bytes of a value that the kernel walks; an attack that starts later is the signatures' to find.
 VALUE_CAP: Final = 16_384
 #: Sightings in CI from which on an endpoint counts as known well enough to block on its shape.
@@ -101,7 +103,8 @@ class RequestModel:
     (scopes, measures)) are per scope; ``tail_points`` (float32, (measures + 1, STEPS)) and
     ``tail_slopes`` (float32, (measures + 1,)) per measure, the last row for the forest.
     ``structure`` (float32, (3,)) is -log10 of how often held-out benign requests show an unseen
-    endpoint, an unseen field name, and a name unseen at its endpoint.
+    endpoint, an unseen field name, and a name unseen at its endpoint. ``calibration`` is that of
+    scores, ``blocking`` that of what :meth:`Scorer.blockable` makes of them.
     """
 
     profiles: tuple[FieldProfile, ...]
@@ -117,6 +120,7 @@ class RequestModel:
     structure: npt.NDArray[np.float32]
     forest: FlatForest
     calibration: Calibration
+    blocking: Calibration
 
     @property
     def image_scope(self) -> int:
@@ -141,12 +145,6 @@ class Score:
     unseen: list[int]
     indices: list[int]
     out: npt.NDArray[np.float32]
-
-    @property
-    def newness(self) -> float:
-        """The part of the score that being an unseen endpoint or name alone brought."""
-        n, m = len(self.indices), len(MEASURES)
-        return float(self.out[n * m + n + _UNSEEN : n * m + n + _UNSEEN + 3].sum())
 
     @property
     def surprises(self) -> npt.NDArray[np.float32]:
@@ -221,6 +219,18 @@ class Scorer:
             out,
         )
         return Score(score, forest, request.method, template, endpoint, unseen, indices, out)
+
+    def blockable(self, request: ParsedRequest, score: Score) -> float:
+        """Return the score without what being new added, where CI knows little of the endpoint.
+
+        That is structure, and the path: one that the tests forgot reads odd by itself.
+        """
+        if score.endpoint is not None and not score.endpoint.thin:
+            return score.score
+        fields = request.fields
+        elsewhere = [fields[index].location is not Location.PATH for index in score.indices]
+        values, model = score.values[np.array(elsewhere, bool)], self.model
+        return float(fuse(values, NOTHING_NEW, model.tail_points, model.tail_slopes, score.forest))
 
     def _resolve(
         self, request: ParsedRequest

