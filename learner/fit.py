@@ -36,6 +36,7 @@ from cnaf.models.request_model import (
     Endpoint,
     FieldProfile,
     RequestModel,
+    is_news,
 )
 from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS
 from cnaf.models.value_types import ValueType, kind_of
@@ -89,6 +90,7 @@ class _Fit:
         self.options = options
         self.progress = progress
         self.profiles = len(samples.keys)
+        self.news = np.array([is_news(location) for location, _ in samples.keys], bool)
         self.image = self.profiles + len(ValueType)
         self.groups = np.array([self.profiles + t for t in samples.types], np.int64)
         scopes = np.stack(
@@ -129,7 +131,7 @@ class _Fit:
         tails = [fit_tail(relative[known, m]) for m in range(_M)]
         surprises = _surprises(relative, tails)
         structure = self._structure(held)
-        rows, scores = self._rows(held, where, surprises, structure)
+        rows, scores, places = self._rows(held, where, surprises, structure)
         forest, forest_held = self._forest(rows)
         tails.append(fit_tail(forest_held))
         points = np.stack([t[0] for t in tails])
@@ -142,8 +144,8 @@ class _Fit:
         )
         blockable = requests.copy()
         for i in (index for h in held for index, row in h.flags.items() if row.thin):
-            values = scores[i][samples.requests[i].places != Location.PATH]
-            blockable[i] = fuse(values, NOTHING_NEW, points, slopes, forest_held[i])
+            elsewhere = scores[i][places[i] != Location.PATH]
+            blockable[i] = fuse(elsewhere, NOTHING_NEW, points, slopes, forest_held[i])
         self.progress("Counting all sessions", 0, 1)
         final = self.tally.statistics(total)
         tree = samples.tree(np.ones(len(samples.requests), bool))
@@ -163,6 +165,7 @@ class _Fit:
         known = np.zeros(self.profiles, bool)
         known[samples.owner[kept > 0]] = True
         values = np.flatnonzero(samples.fold_weights[:, fold] > 0)
+        values = values[(known | self.news)[samples.owner[values]]]
         owner = samples.owner[values]
         scopes = np.where(known[owner], owner, self.own_kind[values])
         groups = np.where(known[owner], self.groups[owner], self.own_kind[values])
@@ -176,6 +179,7 @@ class _Fit:
         for index in np.flatnonzero(inside):
             request = samples.requests[index]
             owners = samples.owner[request.values]
+            owners = owners[(known | self.news)[owners]]
             here = seen.get((request.method, tree.match(request.path).template))
             strange = here is not None and any(
                 known[o] and o not in here.fields for o in owners.tolist()
@@ -229,28 +233,33 @@ class _Fit:
         where: npt.NDArray[np.int64],
         surprises: npt.NDArray[np.float32],
         structure: npt.NDArray[np.float32],
-    ) -> tuple[npt.NDArray[np.float32], list[npt.NDArray[np.float32]]]:
-        """Return the dense features of every request, each out of fold, and its value scores."""
+    ) -> tuple[npt.NDArray[np.float32], list[npt.NDArray[np.float32]], list[npt.NDArray[np.int64]]]:
+        """Return each request's dense features, out of fold, its value scores and their places."""
         samples = self.samples
         lengths = np.array([len(v) for v in samples.values], np.int64)
         value_scores = (surprises * MEASURE_WEIGHTS).sum(axis=1).astype(np.float32)
         rows = np.zeros((len(samples.requests), len(COLUMNS)), np.float32)
         scores: list[npt.NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(rows)
+        places: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(rows)
         for fold, out in enumerate(held):
             place = np.full(len(samples.values), -1, np.int64)
             place[out.values] = np.flatnonzero(where == fold)
             for index, flags in out.flags.items():
                 request = samples.requests[index]
                 at = place[request.values]
+                # A cookie or header that the other folds never showed is not measured.
+                measured = at >= 0
+                at, places[index] = at[measured], request.places[measured]
                 costs = structure * np.array(flags[:3], np.float32)
                 scores[index] = value_scores[at]
                 dense_features(
-                    surprises[at], value_scores[at], lengths[request.values], request.places,
+                    surprises[at], value_scores[at], lengths[request.values[measured]],
+                    places[index],
                     np.append(costs, flags.rarity).astype(np.float32),
                     np.array(request.counts, np.float32),
                     rows[index],
                 )  # fmt: skip
-        return rows, scores
+        return rows, scores, places
 
     def _forest(self, rows: npt.NDArray[np.float32]):  # type: ignore[no-untyped-def]
         """Return the forest of all rows, and each request's score by a forest of other folds."""

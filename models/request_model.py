@@ -40,6 +40,7 @@ __all__ = [
     "Score",
     "Scorer",
     "is_learned",
+    "is_news",
 ]
 
 #: Headers that describe the client and its path to us, not what it wants of the app. They change
@@ -166,6 +167,15 @@ def is_learned(field: Field) -> bool:
     return field.location is not Location.FILE
 
 
+def is_news(location: Location) -> bool:
+    """Say whether a name that the image never showed there is worth a look.
+
+    Cookies and headers come from others, too: analytics, proxies, other apps of the domain. An app
+    ignores those that it does not know, and signatures look at all of them.
+    """
+    return location is not Location.COOKIE and location is not Location.HEADER
+
+
 class Scorer:
     """Holds requests against one model."""
 
@@ -248,7 +258,7 @@ class Scorer:
             if found:
                 scope, group, place = found
                 scopes.append(scope)
-            elif found is None and is_learned(field):
+            elif found is None and is_news(location) and is_learned(field):
                 # A new name leans on values of the kind that it carries.
                 scope = group = len(self.model.profiles) + kind_of(value[:TYPE_PREFIX])
                 place = int(location)

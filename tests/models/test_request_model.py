@@ -146,7 +146,7 @@ class TestBenign:
         here = score(scorer, request(target="/search?q=hat"))
         there = score(scorer, request(target="/products/7?q=hat"))
         assert (newness(here), there.unseen) == (0.0, [])
-        assert tnewness(here) > 0
+        assert newness(there) > 0
 
 
 class TestContract:
