@@ -13,7 +13,7 @@ from cnaf.models.errors import CorpusError
 from cnaf.models.exchange import Exchange
 from cnaf.models.fields import Location, ParsedRequest
 from cnaf.models.parsing import RequestParser
-from cnaf.models.request_model import TYPE_PREFIX, VALUE_CAP, is_learned
+from cnaf.models.request_model import TYPE_PREFIX, VALUE_CAP, is_learned, without_host
 from cnaf.models.value_types import ValueType, infer_type
 
 __all__ = ["Sample", "Samples", "collect"]
@@ -88,7 +88,8 @@ def collect(exchanges: Iterable[Exchange], *, folds: int, seed: int) -> Samples:
             if not is_learned(field):
                 continue
             key = keys.setdefault((field.location, field.name), len(keys))
-            index = values.setdefault((key, field.value[:VALUE_CAP]), len(values))
+            value = without_host(field.value, request.host)[:VALUE_CAP]
+            index = values.setdefault((key, value), len(values))
             if index == len(showed):
                 showed.append(set())
             showed[index].add(group)

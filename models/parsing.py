@@ -92,7 +92,8 @@ class RequestParser:
         fields = [Field(Location.PATH, "", path_value, rounds)]
         if query:
             self._pairs(Location.QUERY, query, fields)
-        fields += self._block(request.headers)
+        block, host = self._block(request.headers)
+        fields += block
         has_body = request.body or request.body_size
         body_bytes = self._body(request, fields, problems) if has_body else 0
         if len(fields) > limits.fields:
@@ -113,7 +114,9 @@ class RequestParser:
             starts.append(at)
         starts.pop()
         path = path_value.decode("utf-8", "replace")
-        return ParsedRequest(request.method, path, fields, problems, buffer, starts, body_bytes)
+        return ParsedRequest(
+            request.method, path, fields, problems, buffer, starts, body_bytes, host
+        )
 
     def _canonical(self, value: bytes) -> tuple[bytes, int]:
         return canonical(value, self._limits.decode_rounds)
@@ -155,17 +158,19 @@ class RequestParser:
             return
         fields.extend(found)
 
-    def _decode_block(self, headers: Headers) -> tuple[Field, ...]:
+    def _decode_block(self, headers: Headers) -> tuple[tuple[Field, ...], bytes]:
         fields: list[Field] = []
+        host = b""
         for header in headers:
             name, value = header
             if name != b"cookie":
                 fields += self._header(header)
+                host = value if name == b"host" and not host else host
                 continue
             # Cookies come in one header and change one by one.
             for pair in value.split(b";", self._limits.fields + 1):
                 fields += self._header((name, pair.strip()))
-        return tuple(fields)
+        return tuple(fields), host
 
     def _header(self, header: tuple[bytes, bytes]) -> tuple[Field, ...]:
         """Return the fields of one header, or of one cookie."""

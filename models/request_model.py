@@ -41,6 +41,7 @@ __all__ = [
     "Scorer",
     "is_learned",
     "is_news",
+    "without_host",
 ]
 
 #: Headers that describe the client and its path to us, not what it wants of the app. They change
@@ -55,6 +56,8 @@ _CLIENT_HEADERS: Final = frozenset(
     x-real-ip x-request-id
     """.split()  # noqa: SIM905 - one literal a header would be a page
 )
+#: Shorter ones could be any part of a word, and the neutral name would make a value longer.
+_SHORTEST_HOST: Final = 4
 #: The structure of a request that is in no way new.
 NOTHING_NEW: Final = np.zeros(3, np.float32)
 #: Paths whose template is kept; a path has at most the bytes of a target.
@@ -176,6 +179,21 @@ def is_news(location: Location) -> bool:
     return location is not Location.COOKIE and location is not Location.HEADER
 
 
+def without_host(value: bytes, host: bytes) -> bytes:
+    """Return a value as a model sees it: the site's own name, and its scheme, are neutral.
+
+    A site is learned under one name and protected under others. The value never grows.
+
+    >>> without_host(b"to=https://shop.example/cart", b"shop.example")
+    b'to=//host/cart'
+    """
+    if len(host) < _SHORTEST_HOST or host not in value:
+        return value
+    for scheme in (b"https:", b"http:"):
+        value = value.replace(scheme + b"//" + host, b"//" + host)
+    return value.replace(host, b"host")
+
+
 class Scorer:
     """Holds requests against one model."""
 
@@ -209,19 +227,19 @@ class Scorer:
 
     def score(self, request: ParsedRequest) -> Score:
         """Return the request's score; pure, and never raises on a request's content."""
-        indices, scopes, unseen, cells, rounds = self._resolve(request)
+        indices, scopes, unseen, cells, rounds, buffer = self._resolve(request)
         template = self._template(request.path)
         endpoint, rarity = self._endpoints.get(
             (request.method, template), (None, self._unseen_rarity)
         )
-        n, buffer = len(indices), request.buffer
+        n = len(indices)
         out = np.empty(n * len(MEASURES) + n + len(COLUMNS), np.float32)
         score, forest = score_request(
             np.frombuffer(buffer, np.uint8),
             np.array(cells, np.int64),
             *self._structure(endpoint, scopes, unseen),
             rarity,
-            float(len(buffer)),
+            float(len(request.buffer)),
             float(request.body_bytes),
             float(rounds),
             float(len(request.problems)),
@@ -244,14 +262,16 @@ class Scorer:
 
     def _resolve(
         self, request: ParsedRequest
-    ) -> tuple[list[int], list[int], list[int], list[int], int]:
-        """Return scored fields, their profiles, those with new names, cells, and extra rounds."""
+    ) -> tuple[list[int], list[int], list[int], list[int], int, bytes]:
+        """Return scored fields, their profiles, those with new names, cells, rounds and bytes."""
         indices: list[int] = []
         scopes: list[int] = []
         unseen: list[int] = []
         cells: list[int] = []
         most_rounds = 0
-        known, starts = self._known, request.starts
+        known, starts, host = self._known, request.starts, request.host
+        neutral: list[bytes] = []
+        end = len(request.buffer)
         for index, field in enumerate(request.fields):
             location, name, value, rounds = field
             found = known[location].get(name)
@@ -266,12 +286,19 @@ class Scorer:
             else:
                 continue
             indices.append(index)
+            start = starts[index]
+            if host and host in value:
+                # Neutral values stand behind the others.
+                value, start = without_host(value, host), end
+                neutral.append(value)
+                end += len(value)
             length = len(value)
             cells += (
-                starts[index], length if length < VALUE_CAP else VALUE_CAP, scope, group, place,
+                start, length if length < VALUE_CAP else VALUE_CAP, scope, group, place,
             )  # fmt: skip
             most_rounds = max(most_rounds, rounds)
-        return indices, scopes, unseen, cells, most_rounds
+        buffer = b"".join((request.buffer, *neutral)) if neutral else request.buffer
+        return indices, scopes, unseen, cells, most_rounds, buffer
 
     def _structure(
         self, endpoint: Endpoint | None, scopes: Sequence[int], unseen: Sequence[int]

@@ -267,5 +267,5 @@ def test_large_hostile_requests_get_a_verdict(
     engine: SignatureEngine, model: RequestModel, made: Request
 ) -> None:
     verdict = Inspector(Policy(), engine, model).inspect(made)
-    assert verdict.action is not PASS or made.method == "POST"
+    assert verdict.evidence or verdict.action is PASS
     assert all(len(item.excerpt) <= 256 for item in verdict.evidence)

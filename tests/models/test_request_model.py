@@ -12,7 +12,7 @@ from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Field, Location
 from cnaf.models.kernels import MEASURES
 from cnaf.models.parsing import RequestParser
-from cnaf.models.request_model import VALUE_CAP, Score, Scorer, is_learned
+from cnaf.models.request_model import VALUE_CAP, Score, Scorer, is_learned, without_host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -236,3 +236,37 @@ class TestBlockable:
         assert page < whole
         attacked = request(target="/about-us/our-story?q=" + quote(INJECTION))
         assert self.blockable(scorer, attacked)[0] >= threshold
+
+
+class TestOthers:
+    """What a production site has and CI had not: another name, cookies of others, proxies."""
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_the_name_of_the_site_is_neutral(self, scheme: str) -> None:
+        texts = []
+        for host in (b"127.0.0.1:9080", b"www.shop.example"):
+            target = b"/search?q=" + scheme.encode() + b"://" + host + b"/a&w=" + host
+            made = Request("GET", target, ((b"host", host),))
+            parsed = RequestParser().parse(made)
+            texts.append([without_host(field.value, parsed.host) for field in parsed.fields[1:3]])
+        assert texts[0] == texts[1] == [b"//host/a", b"host"]
+
+    @given(st.binary(max_size=80), st.binary(max_size=12))
+    def test_a_neutral_value_never_grows(self, value: bytes, host: bytes) -> None:
+        assert len(without_host(value + host + value, host)) <= len(value + host + value)
+
+    def test_a_site_scores_alike_under_any_name(self, scorer: Scorer) -> None:
+        found = []
+        for host in ("127.0.0.1:8080", "a-much-longer-name.shop.example"):
+            target = f"/search?q=http://{host}/products"
+            made = Request("GET", target.encode(), ((b"host", host.encode()),))
+            found.append(score(scorer, made))
+        assert found[0].values.tolist() == found[1].values.tolist()
+
+    def test_unknown_cookies_and_headers_do_not_count(self, scorer: Scorer) -> None:
+        plain = request(target="/search?q=hat")
+        headers = (*plain.headers, (b"x-edge-trace", b"<<?>>"), (b"cookie", b"_ga=GA1.2.3;z=%7B"))
+        more = Request("GET", plain.target, headers)
+        one, two = score(scorer, plain), score(scorer, more)
+        assert one.values.tolist() == two.values.tolist()
+        assert two.unseen == []
