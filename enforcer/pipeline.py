@@ -58,7 +58,7 @@ class Policy:
 
 #: Value score from which on a field is odd enough to support a rule that matched in it. Of the
 #: values in held-out benign requests of the recorded corpus, 0.6 % reach it.
-_ODD_VALUE = 4.0
+_ODD_VALUE = 3.5
 
 
 @dataclass(frozen=True, slots=True)
