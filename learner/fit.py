@@ -30,6 +30,7 @@ from cnaf.models.kernels import (
 )
 from cnaf.models.ngrams import FOLD, SYMBOLS
 from cnaf.models.request_model import (
+    ENOUGH_SESSIONS,
     ENOUGH_SIGHTINGS,
     NOTHING_NEW,
     TYPE_PREFIX,
@@ -126,8 +127,10 @@ class _Fit:
             out = where == fold
             own = self._scales(measures[~out], scopes[~out])
             relative[out] = _relative(measures[out], scopes[out], own)
-        # Tails come from fields that are known: a new field is told as structure.
+        # Tails come from fields that are known well: a new field is told as structure. A corpus of
+        # one or two sessions has none of them.
         known = scopes < self.profiles
+        known |= not known.any()
         tails = [fit_tail(relative[known, m]) for m in range(_M)]
         surprises = _surprises(relative, tails)
         structure = self._structure(held)
@@ -150,7 +153,7 @@ class _Fit:
         final = self.tally.statistics(total)
         tree = samples.tree(np.ones(len(samples.requests), bool))
         model = RequestModel(
-            self._profiles(total), self._endpoints(tree), tree, final.table, final.escapes,
+            self._profiles(), self._endpoints(tree), tree, final.table, final.escapes,
             final.seen, final.usual, scales, points, slopes, structure, forest,
             calibrate(requests), calibrate(blockable),
         )  # fmt: skip
@@ -162,13 +165,14 @@ class _Fit:
         samples = self.samples
         kept = total - samples.fold_weights[:, fold]
         statistics = self.tally.statistics(kept)
-        known = np.zeros(self.profiles, bool)
-        known[samples.owner[kept > 0]] = True
+        outside = samples.sessions_of(without=fold)
+        known, enough = outside > 0, outside >= ENOUGH_SESSIONS
+        scored = enough | self.news
         values = np.flatnonzero(samples.fold_weights[:, fold] > 0)
-        values = values[(known | self.news)[samples.owner[values]]]
+        values = values[scored[samples.owner[values]]]
         owner = samples.owner[values]
-        scopes = np.where(known[owner], owner, self.own_kind[values])
         groups = np.where(known[owner], self.groups[owner], self.own_kind[values])
+        scopes = np.where(enough[owner], owner, groups)
         measures = _measure(
             [samples.values[i] for i in values], scopes, groups, self.image, statistics
         )
@@ -179,7 +183,7 @@ class _Fit:
         for index in np.flatnonzero(inside):
             request = samples.requests[index]
             owners = samples.owner[request.values]
-            owners = owners[(known | self.news)[owners]]
+            owners = owners[scored[owners]]
             here = seen.get((request.method, tree.match(request.path).template))
             strange = here is not None and any(
                 known[o] and o not in here.fields for o in owners.tolist()
@@ -247,7 +251,7 @@ class _Fit:
             for index, flags in out.flags.items():
                 request = samples.requests[index]
                 at = place[request.values]
-                # A cookie or header that the other folds never showed is not measured.
+                # A cookie or header that the other folds hardly showed is not measured.
                 measured = at >= 0
                 at, places[index] = at[measured], request.places[measured]
                 costs = structure * np.array(flags[:3], np.float32)
@@ -280,13 +284,12 @@ class _Fit:
                 scores[out] = forest.score(rows[out])
         return forests[-1], scores
 
-    def _profiles(self, total: npt.NDArray[np.float64]) -> tuple[FieldProfile, ...]:
+    def _profiles(self) -> tuple[FieldProfile, ...]:
         samples = self.samples
         sightings = np.zeros(self.profiles, np.int64)
         for request in samples.requests:
             np.add.at(sightings, samples.owner[request.values], 1)
-        sessions = np.zeros(self.profiles)
-        np.maximum.at(sessions, samples.owner, total)
+        sessions = samples.sessions_of()
         lengths: list[list[int]] = [[] for _ in samples.keys]
         for owner, value in zip(samples.owner.tolist(), samples.values, strict=True):
             lengths[owner].append(len(value))

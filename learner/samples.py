@@ -39,7 +39,8 @@ class Samples:
 
     ``owner[i]`` is the profile of distinct value ``i``; ``fold_weights`` (float64,
     (values, folds)) counts the sessions of each fold that showed the value; ``folds[r]`` is the
-    fold of request ``r``. Sessions never span folds.
+    fold of request ``r``. Sessions never span folds. ``shown`` (int64, (n, 3)) holds each profile,
+    fold and session (by number) that go together.
     """
 
     requests: list[Sample]
@@ -50,6 +51,13 @@ class Samples:
     keys: list[tuple[Location, str]]
     types: list[ValueType]
     sessions: int
+    shown: npt.NDArray[np.int64]
+
+    def sessions_of(self, *, without: int | None = None) -> npt.NDArray[np.int64]:
+        """Return how many sessions show each profile (int64), one fold left out."""
+        rows = self.shown if without is None else self.shown[self.shown[:, 1] != without]
+        pairs = np.unique(rows[:, [0, 2]], axis=0)
+        return np.bincount(pairs[:, 0], minlength=len(self.keys))
 
     def tree(self, keep: npt.NDArray[np.bool_]) -> EndpointTree:
         """Return the endpoint tree of the requests that ``keep`` selects."""
@@ -81,8 +89,11 @@ def collect(exchanges: Iterable[Exchange], *, folds: int, seed: int) -> Samples:
     values: dict[tuple[int, bytes], int] = {}
     keys: dict[tuple[Location, str], int] = {}
     showed: list[set[str]] = []
+    numbers = {session: number for number, session in enumerate(sorted(set(sessions)))}
+    shown: set[tuple[int, int, int]] = set()
     requests = []
-    for request, group in zip(parsed, groups, strict=True):
+    for request, group, session in zip(parsed, groups, sessions, strict=True):
+        where = fold_of[group], numbers[session]
         indices, places = [], []
         for field in request.fields:
             if not is_learned(field):
@@ -93,6 +104,7 @@ def collect(exchanges: Iterable[Exchange], *, folds: int, seed: int) -> Samples:
             if index == len(showed):
                 showed.append(set())
             showed[index].add(group)
+            shown.add((key, *where))
             indices.append(index)
             places.append(field.location)
         rounds = max(f.rounds for f in request.fields if is_learned(f))
@@ -120,7 +132,8 @@ def collect(exchanges: Iterable[Exchange], *, folds: int, seed: int) -> Samples:
         weights,
         list(keys),
         [infer_type(found) for found in by_key],
-        len(set(sessions)),
+        len(numbers),
+        np.array(sorted(shown), np.int64).reshape(-1, 3),
     )
 
 

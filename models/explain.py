@@ -143,8 +143,8 @@ def _odd_span(model: RequestModel, index: int, field: Field) -> tuple[int, int]:
     group = len(model.profiles) + (
         model.profiles[index].value_type if index >= 0 else kind_of(field.value[:TYPE_PREFIX])
     )
-    # A field without a profile has no scope of its own: what its kind has shown speaks for it.
-    own = index if index >= 0 else group
+    # A field that is new or thin has no scope of its own: what its kind has shown speaks for it.
+    own = index if index >= 0 and not model.profiles[index].thin else group
     costs = np.empty(len(value), np.float32)
     byte_costs(
         value, own, group, model.image_scope, model.table.tags, model.table.bits, model.escapes,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cnaf.models.forest import FlatForest
 
 __all__ = [
+    "ENOUGH_SESSIONS",
     "ENOUGH_SIGHTINGS",
     "NOTHING_NEW",
     "TYPE_PREFIX",
@@ -66,6 +67,8 @@ _PATHS: Final = 512
 VALUE_CAP: Final = 16_384
 #: Sightings in CI from which on an endpoint counts as known well enough to block on its shape.
 ENOUGH_SIGHTINGS: Final = 3
+#: Sessions from which on a field has statistics of its own.
+ENOUGH_SESSIONS: Final = 3
 #: Bytes that tell the type of a value in a field that the image never showed.
 TYPE_PREFIX: Final = 256
 
@@ -80,6 +83,15 @@ class FieldProfile:
     sightings: int
     sessions: int
     usual_length: int
+
+    @property
+    def thin(self) -> bool:
+        """Whether too few sessions showed the field to know what else its values may be.
+
+        A name or a session's token is the same all through one session. Such a field is read by
+        the law of its type, and not at all where it is a cookie or header.
+        """
+        return self.sessions < ENOUGH_SESSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +212,16 @@ class Scorer:
     def __init__(self, model: RequestModel) -> None:
         self.model = model
         groups = [len(model.profiles) + p.value_type for p in model.profiles]
-        # Per location, for hashing an enum member costs more than the look-up: a field's scope,
-        # group and place, or nothing where the field is known not to be learned.
-        self._known: tuple[dict[str, tuple[int, int, int] | tuple[()]], ...]
+        # Per location, for hashing an enum member costs more than the look-up: a field's profile,
+        # scope, group and place, or nothing where the field is not scored.
+        self._known: tuple[dict[str, tuple[int, int, int, int] | tuple[()]], ...]
         self._known = tuple({} for _ in Location)
         self._known[Location.HEADER].update(dict.fromkeys(_CLIENT_HEADERS, ()))
         for index, profile in enumerate(model.profiles):
-            where = int(profile.location)
-            self._known[where][profile.name] = (index, groups[index], where)
+            where, group = int(profile.location), groups[index]
+            scored = not profile.thin or is_news(profile.location)
+            scope = group if profile.thin else index
+            self._known[where][profile.name] = (index, scope, group, where) if scored else ()
         total = sum(e.sightings for e in model.endpoints)
         self._unseen_rarity = log2(total + 1)
         self._endpoints = {
@@ -227,7 +241,7 @@ class Scorer:
 
     def score(self, request: ParsedRequest) -> Score:
         """Return the request's score; pure, and never raises on a request's content."""
-        indices, scopes, unseen, cells, rounds, buffer = self._resolve(request)
+        indices, profiles, unseen, cells, rounds, buffer = self._resolve(request)
         template = self._template(request.path)
         endpoint, rarity = self._endpoints.get(
             (request.method, template), (None, self._unseen_rarity)
@@ -237,7 +251,7 @@ class Scorer:
         score, forest = score_request(
             np.frombuffer(buffer, np.uint8),
             np.array(cells, np.int64),
-            *self._structure(endpoint, scopes, unseen),
+            *self._structure(endpoint, profiles, unseen),
             rarity,
             float(len(request.buffer)),
             float(request.body_bytes),
@@ -265,7 +279,7 @@ class Scorer:
     ) -> tuple[list[int], list[int], list[int], list[int], int, bytes]:
         """Return scored fields, their profiles, those with new names, cells, rounds and bytes."""
         indices: list[int] = []
-        scopes: list[int] = []
+        profiles: list[int] = []
         unseen: list[int] = []
         cells: list[int] = []
         most_rounds = 0
@@ -276,8 +290,8 @@ class Scorer:
             location, name, value, rounds = field
             found = known[location].get(name)
             if found:
-                scope, group, place = found
-                scopes.append(scope)
+                profile, scope, group, place = found
+                profiles.append(profile)
             elif found is None and is_news(location) and is_learned(field):
                 # A new name leans on values of the kind that it carries.
                 scope = group = len(self.model.profiles) + kind_of(value[:TYPE_PREFIX])
@@ -298,13 +312,13 @@ class Scorer:
             )  # fmt: skip
             most_rounds = max(most_rounds, rounds)
         buffer = b"".join((request.buffer, *neutral)) if neutral else request.buffer
-        return indices, scopes, unseen, cells, most_rounds, buffer
+        return indices, profiles, unseen, cells, most_rounds, buffer
 
     def _structure(
-        self, endpoint: Endpoint | None, scopes: Sequence[int], unseen: Sequence[int]
+        self, endpoint: Endpoint | None, profiles: Sequence[int], unseen: Sequence[int]
     ) -> tuple[float, float, float]:
         new_endpoint, new_name, new_here = self._costs
         name_cost = new_name if unseen else 0.0
         if endpoint is None:
             return new_endpoint, name_cost, 0.0
-        return 0.0, name_cost, 0.0 if endpoint.fields.issuperset(scopes) else new_here
+        return 0.0, name_cost, 0.0 if endpoint.fields.issuperset(profiles) else new_here
