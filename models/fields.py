@@ -80,9 +80,9 @@ class ParsedRequest:
 
     ``buffer`` holds all values joined by SEPARATOR in the order of ``fields``; value ``i`` is
     ``buffer[starts[i]:starts[i] + len(fields[i].value)]``. ``path`` is decoded once, as the app
-    will route it; ``host`` is the Host header (or empty), and ``body_bytes`` how much of a body was
-    seen. Not frozen for speed alone (a
-    frozen instance costs 1 µs more); nobody writes.
+    will route it; ``host`` is the Host header (empty where it is no name), ``body_bytes`` how much
+    of a body was seen. Not frozen for speed alone (a frozen instance costs 1 µs more); nobody
+    writes.
     """
 
     method: str

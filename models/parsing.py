@@ -42,6 +42,8 @@ _PLAIN_NAME = re.compile(
     r"(?!.*(?:[\[.]\$|__proto__|constructor|classloader))[\w.\-\[\]:@$]*",
     re.ASCII | re.IGNORECASE,
 )
+#: A site's name and port; whatever else a client writes there is no name.
+_HOST = re.compile(rb"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _NAME_CAP = 128
 #: Characters of a raw name that are folded; more could only fill the cache of folded names.
 _RAW_NAME_CAP = 4 * _NAME_CAP
@@ -165,7 +167,8 @@ class RequestParser:
             name, value = header
             if name != b"cookie":
                 fields += self._header(header)
-                host = value if name == b"host" and not host else host
+                if name == b"host" and not host and _HOST.fullmatch(value):
+                    host = value
                 continue
             # Cookies come in one header and change one by one.
             for pair in value.split(b";", self._limits.fields + 1):

@@ -251,6 +251,10 @@ class TestOthers:
             texts.append([without_host(field.value, parsed.host) for field in parsed.fields[1:3]])
         assert texts[0] == texts[1] == [b"//host/a", b"host"]
 
+    def test_a_payload_in_the_host_header_is_no_name(self) -> None:
+        made = Request("GET", b"/search?q=1'%20OR%201=1", ((b"host", b"1' OR 1=1"),))
+        assert RequestParser().parse(made).host == b""
+
     @given(st.binary(max_size=80), st.binary(max_size=12))
     def test_a_neutral_value_never_grows(self, value: bytes, host: bytes) -> None:
         assert len(without_host(value + host + value, host)) <= len(value + host + value)
