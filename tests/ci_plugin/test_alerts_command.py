@@ -225,7 +225,9 @@ def test_following_prints_alerts_as_they_come_and_ends_well(
     first, second = alert_of(1), alert_of(0)
     fill(first)
     process = subprocess.Popen(
-        [sys.executable, "-c", "from test_alerts_command import app; app()", "alerts", "--follow",
+        # A test run in the background of a shell ignores SIGINT, and so would what it starts.
+        ["env", "--default-signal=INT", sys.executable, "-c",
+         "from test_alerts_command import app; app()", "alerts", "--follow",
          "--since", "5m", "--spool", str(tmp_path), *options],
         stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent,
     )  # fmt: skip

@@ -68,9 +68,9 @@ def test_a_block_shows_in_the_alerts_that_are_followed(home: tuple[Path, dict[st
         places = {LISTEN: listen, ORIGIN: f"127.0.0.1:{origin.server_port}"}
         words = [places.get(word, word) for word in shlex.split(enforce)]
         proxy = subprocess.Popen([*words, "--json"], cwd=folder, env=env, stdout=subprocess.PIPE)
-        follower = subprocess.Popen(
-            [*shlex.split(follow), "--json"], cwd=folder, env=env, stdout=subprocess.PIPE
-        )
+        # A test run in the background of a shell ignores SIGINT, and so would what it starts.
+        heeding = ["env", "--default-signal=INT", *shlex.split(follow), "--json"]
+        follower = subprocess.Popen(heeding, cwd=folder, env=env, stdout=subprocess.PIPE)
         try:
             assert proxy.stdout is not None
             assert follower.stdout is not None
@@ -81,10 +81,11 @@ def test_a_block_shows_in_the_alerts_that_are_followed(home: tuple[Path, dict[st
             event = refused.value.headers["X-CNAF-Event"]
             assert json.loads(follower.stdout.readline())["event_id"] == event
         finally:
-            for process, number in ((follower, signal.SIGINT), (proxy, signal.SIGTERM)):
-                process.send_signal(number)
-                assert process.wait(TIMEOUT_S) == 0
+            follower.send_signal(signal.SIGINT)
+            proxy.send_signal(signal.SIGTERM)
+            ends = [process.wait(TIMEOUT_S) for process in (proxy, follower)]
             origin.shutdown()
+    assert ends == [0, 0]
 
 
 def test_the_demo_keeps_its_promises(home: tuple[Path, dict[str, str]]) -> None:
