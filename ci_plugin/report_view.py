@@ -63,6 +63,8 @@ def _facts(report: LearnReport, directory: Path | None) -> RenderableType:
         f"{len(coverage.endpoints):,} endpoints ({coverage.thin:,} too thin to block on their "
         f"shape), {sum(coverage.fields.values()):,} fields",
     )
+    for warning in report.warnings:
+        grid.add_row("note", Text(warning, "yellow"))
     grid.add_row("size and time", f"{report.artifact_bytes / 1000:,.0f} kB, {report.seconds:.1f} s")
     if directory is not None:
         grid.add_row("report", Text(str(directory)))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
 from cnaf.learner.evaluate import ReachedRate
 from cnaf.learner.selection import SetAside
-from cnaf.models.request_model import RequestModel
+from cnaf.models.request_model import ENOUGH_SESSIONS, RequestModel
 
 __all__ = ["Coverage", "LearnReport", "Source", "cover", "report_markdown", "report_to_dict"]
 
@@ -82,6 +83,22 @@ class LearnReport:
     seconds: float
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is too thin about the corpus, and what would help; empty for a good one."""
+        found = []
+        if self.promised.threshold is None:
+            found.append(
+                f"{self.kept:,} accepted requests cannot promise {self.target_fpr:.2%}: the model "
+                f"alone alerts and blocks nothing; record {ceil(1 / self.target_fpr):,} or more"
+            )
+        if self.source.sessions < ENOUGH_SESSIONS:
+            found.append(
+                f"{self.source.sessions} session(s) tell little about what other users send; "
+                f"record {ENOUGH_SESSIONS} or more, of every role"
+            )
+        return tuple(found)
+
+    @property
     def promised(self) -> ReachedRate:
         """The rate reached at the target that was asked for."""
         return next(rate for rate in self.rates if rate.target == self.target_fpr)
@@ -105,6 +122,7 @@ def report_to_dict(report: LearnReport) -> dict[str, Any]:
     data = asdict(report)
     data["refused"] = {str(status): count for status, count in report.refused.items()}
     data["coverage"]["thin"] = report.coverage.thin
+    data["warnings"] = list(report.warnings)
     data["rates"] = [{**asdict(rate), "rate": rate.rate} for rate in report.rates]
     return data
 
@@ -137,6 +155,7 @@ def report_markdown(report: LearnReport) -> str:
         f"{rate.low:.2%} to {rate.high:.2%} |"
         for rate in report.rates
     )
+    lines.extend(f"\n> **Note:** {warning}." for warning in report.warnings)
     if report.set_aside:
         lines += [
             "",

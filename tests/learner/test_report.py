@@ -59,3 +59,15 @@ def test_plots_are_pictures(learned: Learned, tmp_path: Path) -> None:
     for report in (learned.report, hostile):
         for path in write_plots(report, learned.held_out, tmp_path):
             assert path.read_bytes().startswith(PNG)
+
+
+def test_a_thin_corpus_is_said_to_be_thin(learned: Learned) -> None:
+    assert learned.report.warnings == ()
+    rates = tuple(replace(rate, threshold=None) for rate in learned.report.rates)
+    source = replace(learned.report.source, sessions=1)
+    thin = replace(learned.report, rates=rates, source=source)
+    few, narrow = thin.warnings
+    assert "record 100 or more" in few
+    assert "1 session(s)" in narrow
+    assert report_to_dict(thin)["warnings"] == [few, narrow]
+    assert few in report_markdown(thin)
