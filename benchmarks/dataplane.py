@@ -343,7 +343,7 @@ class _Pass:
         return PASS
 
     def on_response(self, unique_id: str, response: Response) -> None:
-        raise NotImplementedError
+        """Never called: it watches nothing."""
 
 
 def _serve(listen: int, origin: int) -> None:

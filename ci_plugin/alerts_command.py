@@ -6,13 +6,13 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from cnaf.ci_plugin.alerts_view import alert_panel, alert_row, alerts_table
+from cnaf.ci_plugin.options import Reaction
 from cnaf.ci_plugin.output import err, out, plain, print_json_line
 from cnaf.enforcer.alerts import Alert, alert_to_dict
 from cnaf.enforcer.spool import default_spool_dir, find, follow, read_alerts
@@ -24,13 +24,6 @@ __all__ = ["alerts"]
 _SHOWN: Final = 50
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-
-class _Done(StrEnum):
-    """What may have been done about a request."""
-
-    ALERT = "alert"
-    BLOCK = "block"
 
 
 def alerts(
@@ -50,7 +43,7 @@ def alerts(
         str | None,
         typer.Option(metavar="PATTERN", help="Only of images such as 'wordpress*', or a digest."),
     ] = None,
-    action: Annotated[_Done | None, typer.Option(help="Only what was done like this.")] = None,
+    action: Annotated[Reaction | None, typer.Option(help="Only what was done like this.")] = None,
     spool: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where alerts are. Default: CNAF_SPOOL, or state folder."),
@@ -81,7 +74,7 @@ def alerts(
         _print_table(chosen, directory, None if since else _SHOWN)
 
 
-def _chosen(found: Iterable[Alert], image: str | None, action: _Done | None) -> Iterator[Alert]:
+def _chosen(found: Iterable[Alert], image: str | None, action: Reaction | None) -> Iterator[Alert]:
     for alert in found:
         names = (alert.image, alert.subject)
         if image is not None and not any(fnmatchcase(name, image) for name in names):

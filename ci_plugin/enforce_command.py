@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cnaf.ci_plugin.options import Reaction, RegistryUrl, TargetFpr
 from cnaf.ci_plugin.output import err, print_json_line
 from cnaf.dataplane.config import Address
 from cnaf.dataplane.containers import container_digest
@@ -39,18 +40,12 @@ def enforce(
         str | None,
         typer.Option(metavar="NAME", help="Take the digest that this container really runs."),
     ] = None,
-    action: Annotated[
-        Action, typer.Option(help="What happens to an attack: alert or block.")
-    ] = Action.ALERT,
-    registry: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the model is. Default: CNAF_REGISTRY.")
-    ] = None,
+    action: Annotated[Reaction, typer.Option(help="What happens to an attack.")] = Reaction.ALERT,
+    registry: RegistryUrl = None,
     model: Annotated[
         bool, typer.Option(help="Without a model only signatures and protocol checks decide.")
     ] = True,
-    target_fpr: Annotated[
-        float, typer.Option(min=1e-6, max=0.5, help="Share of benign requests it may block.")
-    ] = 0.001,
+    target_fpr: TargetFpr = 0.001,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Inspection processes. Default: one a core.")
     ] = None,
@@ -77,8 +72,6 @@ def enforce(
         format="%(message)s",
         handlers=[RichHandler(console=err, show_path=False)],
     )
-    if action is Action.PASS:
-        raise InputError("--action pass protects nothing", hint="give alert or block")
     reference = _reference(image, container)
     name, subject, files = _model(registry, reference) if model else (reference, "", None)
     protection = Protection(
@@ -88,7 +81,9 @@ def enforce(
         subject=subject,
         files=files,
         spool=spool or default_spool_dir(),
-        policy=Policy(action=action, target_fpr=target_fpr, limits=Limits(body_bytes=body_limit)),
+        policy=Policy(
+            action=Action(action), target_fpr=target_fpr, limits=Limits(body_bytes=body_limit)
+        ),
         workers=workers or len(os.sched_getaffinity(0)),
         fail_open=fail_open,
         budget_ms=budget_ms,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+from cnaf.ci_plugin.options import CorpusPaths, MorePaths, Reaction, RegistryUrl, TargetFpr
 from cnaf.ci_plugin.output import err, print_json_line
 from cnaf.datasets.corpus import open_corpus
 from cnaf.enforcer.inspection import LabelRates, Tally, inspect_exchanges
@@ -23,22 +23,13 @@ def inspect_corpus(
     image: Annotated[
         str, typer.Option(metavar="IMAGE|DIGEST", help="Whose model, by image name or digest.")
     ],
-    more: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="More corpus paths.")
-    ] = None,
-    corpus: Annotated[
-        list[Path] | None,
-        typer.Option("--corpus", metavar="PATH", help="HAR or JSONL file or folder; repeatable."),
-    ] = None,
-    registry: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the model is. Default: CNAF_REGISTRY.")
-    ] = None,
+    more: MorePaths = None,
+    corpus: CorpusPaths = None,
+    registry: RegistryUrl = None,
     action: Annotated[
-        Action, typer.Option(help="What the policy does with an attack: alert or block.")
-    ] = Action.BLOCK,
-    target_fpr: Annotated[
-        float, typer.Option(min=1e-6, max=0.5, help="Share of benign requests it may block.")
-    ] = 0.001,
+        Reaction, typer.Option(help="What the policy does with an attack.")
+    ] = Reaction.BLOCK,
+    target_fpr: TargetFpr = 0.001,
     signatures: Annotated[bool, typer.Option(help="Match signature rules.")] = True,
     model: Annotated[bool, typer.Option(help="Score with the learned model.")] = True,
     as_json: Annotated[
@@ -50,7 +41,9 @@ def inspect_corpus(
     Verdicts go to standard output, the summary to standard error or, with --json, to the last
     line of standard output as {"summary": {label: rates}}.
     """
-    policy = Policy(action=action, signatures=signatures, model=model, target_fpr=target_fpr)
+    policy = Policy(
+        action=Action(action), signatures=signatures, model=model, target_fpr=target_fpr
+    )
     stored = load_model(open_registry(registry), image)
     files = open_corpus([*(corpus or []), *(more or [])])
     inspector = Inspector(policy, SignatureEngine.load(), stored.model)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import orjson
 import typer
+from cnaf.ci_plugin.options import CorpusPaths, MorePaths, RegistryUrl, TargetFpr
 from cnaf.ci_plugin.output import err, out, print_json_line
 from cnaf.ci_plugin.progress import progress_bars
 from cnaf.ci_plugin.report_view import report_view
@@ -39,13 +40,8 @@ class _Traffic:
 
 def learn_image(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="Image name or digest.")],
-    more: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="More corpus paths.")
-    ] = None,
-    corpus: Annotated[
-        list[Path] | None,
-        typer.Option("--corpus", metavar="PATH", help="HAR or JSONL file or folder; repeatable."),
-    ] = None,
+    more: MorePaths = None,
+    corpus: CorpusPaths = None,
     recorded: Annotated[
         bool, typer.Option("--recorded", help="Believe the recorded answers; start no image.")
     ] = False,
@@ -68,18 +64,12 @@ def learn_image(
     ready_timeout: Annotated[
         float, typer.Option(min=1, metavar="SECONDS", help="How long the image may take to answer.")
     ] = 120.0,
-    registry: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Where the model goes. Default: CNAF_REGISTRY."),
-    ] = None,
+    registry: RegistryUrl = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write report.json, report.md and plots there."),
     ] = None,
-    target_fpr: Annotated[
-        float,
-        typer.Option(min=1e-6, max=0.5, help="Share of benign requests that may be blocked."),
-    ] = 0.001,
+    target_fpr: TargetFpr = 0.001,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Learn the request model of an image and store it under the image's digest."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
+from cnaf.ci_plugin.options import RegistryUrl
 from cnaf.ci_plugin.output import err, out, plain, print_json_line
 from cnaf.models.artifact import Artifact, unpack
 from cnaf.models.registry import ModelRecord
@@ -19,14 +20,6 @@ _SHOWN_ENDPOINTS = 20
 
 app = typer.Typer(help="List, show and remove the request models of a registry.")
 
-_Registry = Annotated[
-    str | None,
-    typer.Option(
-        "--registry",
-        metavar="URL",
-        help="A folder, file:// or oci-layout: URL. Default: CNAF_REGISTRY, or your data folder.",
-    ),
-]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 _Reference = Annotated[
     str,
@@ -35,7 +28,7 @@ _Reference = Annotated[
 
 
 @app.command("ls")
-def list_models(registry: _Registry = None, as_json: _Json = False) -> None:
+def list_models(registry: RegistryUrl = None, as_json: _Json = False) -> None:
     """List the models, newest first."""
     records = open_registry(registry).list()
     if as_json:
@@ -47,7 +40,7 @@ def list_models(registry: _Registry = None, as_json: _Json = False) -> None:
 
 
 @app.command("show")
-def show_model(reference: _Reference, registry: _Registry = None, as_json: _Json = False) -> None:
+def show_model(reference: _Reference, registry: RegistryUrl = None, as_json: _Json = False) -> None:
     """Show one model: where it comes from, what it knows, and whether it is whole."""
     store = open_registry(registry)
     record = store.find(reference)
@@ -69,7 +62,7 @@ def show_model(reference: _Reference, registry: _Registry = None, as_json: _Json
 @app.command("rm")
 def remove_model(
     reference: _Reference,
-    registry: _Registry = None,
+    registry: RegistryUrl = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: _Json = False,
 ) -> None:

@@ -128,8 +128,7 @@ def _start_alone(client: Any, image: str, launch: Launch, run: str) -> Any:
 
 
 def _start_project(client: Any, image: str, launch: Launch, run: str) -> Any:
-    if launch.compose is None:  # pragma: no cover - the caller's choice
-        raise AssertionError
+    assert launch.compose is not None
     service = choose_service(launch.compose, launch.service)
     change = {"image": image, "labels": {RUN_LABEL: run}, "environment": dict(launch.env)}
     start_project(f"cnaf-{run}", launch.compose, {service: change}, launch.ready_timeout_s)

@@ -27,8 +27,10 @@ __all__ = ["Learned", "learn"]
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a run made; ``held_out`` (float64, one a learned request) are out-of-fold scores,
-    as far as they can block."""
+    """What a run made.
+
+    ``held_out`` (float64, one a learned request) are out-of-fold scores, as far as they can block.
+    """
 
     files: ArtifactFiles
     report: LearnReport

@@ -316,7 +316,7 @@ def test_a_killed_enforcer_is_taken_over_by_the_next(
         (("--listen", "nonsense"), 3, "HOST:PORT"),
         (("--image", "another"), 5, "no model"),
         (("--image", "sha256:" + "0" * 64), 5, "no model"),
-        (("--action", "pass"), 3, "protects nothing"),
+        (("--action", "pass"), 2, "'pass' is not one of"),
         (("--spool", "/proc/nowhere"), 8, "/proc/nowhere"),
     ],
 )
