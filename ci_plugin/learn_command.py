@@ -135,6 +135,7 @@ def _replayed(image: str, corpus: Corpus, options: ProfileOptions, progress: _Pr
         exchanges=profile.sent + len(attacks),
         replayed=True,
         unanswered=profile.failed,
+        incomplete=profile.incomplete,
         carried=profile.carried,
     )
     return _Traffic(source, exchanges)

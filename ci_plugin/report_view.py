@@ -49,7 +49,9 @@ def _facts(report: LearnReport, directory: Path | None) -> RenderableType:
     )
     if source.replayed:
         grid.add_row(
-            "replay", f"{source.carried:,} issued values carried, {source.unanswered:,} unanswered"
+            "replay",
+            f"{source.carried:,} issued values carried, {source.unanswered:,} unanswered, "
+            f"{source.incomplete:,} not sent (incomplete in the recording)",
         )
     if report.refused:
         counts = ", ".join(f"{count:,} with {status}" for status, count in report.refused.items())

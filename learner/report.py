@@ -49,8 +49,9 @@ class Source:
     ``subject_source`` is ``engine``, ``given`` or ``name`` (a stand-in digest made of the name).
     ``exchanges`` and ``sessions`` are those of the corpus files, or what was replayed of them;
     ``unreadable`` counts entries that were broken, ``skipped`` those that hold no exchange. With
-    ``replayed`` the image ran, ``unanswered`` requests got no answer, and ``carried`` values were
-    replaced by the app's own.
+    ``replayed`` the image ran, ``unanswered`` requests got no answer, ``incomplete`` ones were not
+    sent because the recording lacks a part of their body, and ``carried`` values were replaced by
+    the app's own.
     """
 
     image: str
@@ -63,6 +64,7 @@ class Source:
     skipped: int = 0
     replayed: bool = False
     unanswered: int = 0
+    incomplete: int = 0
     carried: int = 0
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cnaf.models.kernels import MEASURES
 
-__all__ = ["COLUMNS", "GROUPS", "FeatureGroup", "column"]
+__all__ = ["COLUMNS", "GROUPS", "FeatureGroup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,3 @@ GROUPS: tuple[FeatureGroup, ...] = (
 
 #: All columns in the order of the kernel.
 COLUMNS: tuple[str, ...] = tuple(name for group in GROUPS for name in group.columns)
-
-
-def column(name: str) -> int:
-    """Return the index of a column by its name."""
-    return COLUMNS.index(name)
