@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := models datasets signatures dataplane learner enforcer ci_plugin
+PACKAGES := models datasets signatures dataplane learner enforcer evaluation ci_plugin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-docker test check lint types layers docs format \

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnaf.datasets.problems import CorpusProblem
 from cnaf.learner.evaluate import ReachedRate
-from cnaf.learner.report import LearnReport
+from cnaf.learner.report import LearnReport, shown_thresholds
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -82,13 +82,13 @@ def _digest(report: LearnReport) -> Text:
 
 def _rates(report: LearnReport) -> Table:
     table = Table(title="False positives on sessions that were held out", title_justify="left")
-    for name in ("target", "threshold", "reached", "95 % interval", "requests"):
+    for name in ("target", "thresholds", "reached", "95 % interval", "requests"):
         table.add_column(name, justify="right")
     for rate in report.rates:
         asked = rate.target == report.target_fpr
         table.add_row(
             f"{rate.target:.2%}",
-            "corpus too small" if rate.threshold is None else f"{rate.threshold:.2f}",
+            shown_thresholds(rate),
             Text(f"{rate.rate:.2%}", _colour(rate)),
             f"{rate.low:.2%} to {rate.high:.2%}",
             f"{rate.alarms:,} of {rate.requests:,}",

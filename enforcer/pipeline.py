@@ -8,8 +8,9 @@ Fusion, in one table (evidence of the strongest kind decides):
     ================================  ==================================================
     high-confidence evidence          block
     anomaly beyond the target         block (structure alone never: see below)
-    medium evidence in an odd field   block: a rule and the model mean the same field
-    medium evidence + odd request     block, where that is beyond the alert rate
+    medium evidence in a new field    block: no benign value of the image speaks for it
+    medium evidence in a plain field  block: its benign values never set the rule off
+    the same where few are known      block if value or request is odd, else alert
     medium evidence elsewhere         alert: markup is normal in an editor's article
     anomaly beyond the alert rate     alert
     low evidence                      pass
@@ -63,7 +64,10 @@ _ODD_VALUE = 3.5
 
 @dataclass(frozen=True, slots=True)
 class _Thresholds:
-    block: float
+    """Scores from which on to block a request without and with a body, and to alert on any."""
+
+    plain: float
+    body: float
     alert: float
 
 
@@ -78,13 +82,13 @@ class Inspector:
         self._engine = engine if policy.signatures else None
         self._scorer = Scorer(model) if model is not None and policy.model else None
         infinity = float("inf")
-        self._thresholds = _Thresholds(infinity, infinity)
+        self._thresholds = _Thresholds(infinity, infinity, infinity)
         if self._scorer is not None:
             model = self._scorer.model
-            block = model.blocking.threshold(policy.target_fpr)
+            plain, body = model.blocking.thresholds(policy.target_fpr)
             alert = model.calibration.threshold(policy.alert_fpr)
             # What may be blocked is worth an alert, whatever the two rates say.
-            self._thresholds = _Thresholds(block, min(block, alert))
+            self._thresholds = _Thresholds(plain, body, min(plain, body, alert))
 
     def inspect(self, request: Request) -> Verdict:
         """Return the verdict on one request; never raises on its content."""
@@ -117,18 +121,40 @@ class Inspector:
         extreme = (
             score is not None
             and self._scorer is not None
-            and self._scorer.blockable(parsed, score) >= limits.block
+            and self._scorer.blockable(parsed, score)
+            >= (limits.body if parsed.body_bytes else limits.plain)
         )
         if extreme or best is Confidence.HIGH:
             decided = Action.BLOCK
         elif best is Confidence.MEDIUM:
-            supported = anomaly >= limits.alert or _found_in_odd_field(matches, score)
+            sanity = any(e.confidence is Confidence.MEDIUM for e in evidence)
+            supported = (sanity and anomaly >= limits.alert) or self._supported(
+                matches, score, parsed
+            )
             decided = Action.BLOCK if supported else Action.ALERT
         else:
             decided = Action.ALERT if anomaly >= limits.alert else Action.PASS
         if decided is Action.BLOCK and self.policy.action is Action.ALERT:
             return Action.ALERT
         return decided
+
+    def _supported(
+        self, matches: tuple[SignatureMatch, ...], score: Score | None, parsed: ParsedRequest
+    ) -> bool:
+        """Whether the model, too, speaks against a field that a medium rule matched in."""
+        if score is None or self._scorer is None:
+            return False
+        odd_request = score.score >= self._thresholds.alert
+        values = dict(zip(score.indices, score.values.tolist(), strict=True))
+        for match in matches:
+            if match.confidence is not Confidence.MEDIUM:
+                continue
+            field = parsed.fields[match.field_index]
+            said = self._scorer.speaks_against(match.rule.id, field, score)
+            odd = odd_request or values.get(match.field_index, 0.0) >= _ODD_VALUE
+            if said or (said is None and odd):
+                return True
+        return False
 
     def _explained(
         self,
@@ -155,20 +181,8 @@ _ORDER = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
 
 
 def _strongest(evidence: list[Evidence], matches: tuple[SignatureMatch, ...]) -> Confidence | None:
-    found = [e.confidence for e in evidence] + [match.rule.confidence for match in matches]
+    found = [e.confidence for e in evidence] + [match.confidence for match in matches]
     return min(found, key=_ORDER.__getitem__, default=None)
-
-
-def _found_in_odd_field(matches: tuple[SignatureMatch, ...], score: Score | None) -> bool:
-    """Whether the model, too, finds odd what a medium rule matched in."""
-    if score is None:
-        return False
-    values = dict(zip(score.indices, score.values.tolist(), strict=True))
-    return any(
-        match.field_index in score.unseen or values.get(match.field_index, 0.0) >= _ODD_VALUE
-        for match in matches
-        if match.rule.confidence is Confidence.MEDIUM
-    )
 
 
 def _verdict(
@@ -186,5 +200,5 @@ def _signature_evidence(match: SignatureMatch, parsed: ParsedRequest, limit: int
     rule = match.rule
     return Evidence(
         Detector.SIGNATURE, rule.id, rule.message, field.label, excerpt, rule.expected,
-        f"{matched!r}", rule.confidence, match.start, match.end, marks, None, tuple(rule.tags),
+        f"{matched!r}", match.confidence, match.start, match.end, marks, None, tuple(rule.tags),
     )  # fmt: skip

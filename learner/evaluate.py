@@ -12,25 +12,32 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from cnaf.datasets.stats import wilson_interval
-from cnaf.learner.fit import calibrate
+from cnaf.learner.fit import split_calibration
 
 __all__ = ["ReachedRate", "reached_rates"]
 
 
 @dataclass(frozen=True, slots=True)
 class ReachedRate:
-    """One target false-positive rate: its threshold, and what held-out requests made of it.
+    """One target false-positive rate: its thresholds, and what held-out requests made of it.
 
-    ``threshold`` is None where the corpus is too small for the rate: then nothing is blocked on
-    it. ``low`` and ``high`` bound the reached rate with 95 % confidence (Wilson).
+    ``plain`` is the threshold of requests without a body, ``body`` of those with one; infinity
+    where the corpus is too small for the rate: then nothing is blocked on it. ``low`` and ``high``
+    bound the reached rate with 95 % confidence (Wilson).
     """
 
     target: float
-    threshold: float | None
+    plain: float
+    body: float
     alarms: int
     requests: int
     low: float
     high: float
+
+    @property
+    def possible(self) -> bool:
+        """Whether the corpus can promise the rate at all."""
+        return min(self.plain, self.body) < float("inf")
 
     @property
     def rate(self) -> float:
@@ -39,25 +46,27 @@ class ReachedRate:
 
 
 def reached_rates(
-    scores: npt.NDArray[np.float64], folds: npt.NDArray[np.int64], targets: Sequence[float]
+    scores: npt.NDArray[np.float64],
+    bodies: npt.NDArray[np.bool_],
+    sessions: npt.NDArray[np.int64],
+    folds: npt.NDArray[np.int64],
+    targets: Sequence[float],
 ) -> tuple[ReachedRate, ...]:
-    """Return one entry a target; ``scores`` and ``folds`` have one entry a request."""
-    overall = calibrate(scores)
+    """Return one entry a target; the four arrays have one entry a request."""
+    overall = split_calibration(scores, bodies, sessions)
     # With a single fold there is nobody else to ask; calibration has refused such a corpus.
-    rest = [(scores[folds == fold], calibrate(scores[folds != fold])) for fold in np.unique(folds)]
+    rest = [
+        (scores[folds == fold], bodies[folds == fold],
+         split_calibration(*(a[folds != fold] for a in (scores, bodies, sessions))))
+        for fold in np.unique(folds)
+    ]  # fmt: skip
     rates = []
     for target in targets:
-        alarms = sum(int((own >= other.threshold(target)).sum()) for own, other in rest)
-        threshold = overall.threshold(target)
+        alarms = 0
+        for own, with_body, other in rest:
+            plain, body = other.thresholds(target)
+            alarms += int((own >= np.where(with_body, body, plain)).sum())
         low, high = wilson_interval(alarms, len(scores))
-        rates.append(
-            ReachedRate(
-                target,
-                threshold if np.isfinite(threshold) else None,
-                alarms,
-                len(scores),
-                low,
-                high,
-            )
-        )
+        thresholds = overall.thresholds(target)
+        rates.append(ReachedRate(target, *thresholds, alarms, len(scores), low, high))
     return tuple(rates)

@@ -7,8 +7,9 @@ pessimistic, never optimistic.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +17,13 @@ import numpy.typing as npt
 from cnaf.learner.forest import fit_forest
 from cnaf.learner.samples import Samples
 from cnaf.learner.tally import ScopeStatistics, Tally
-from cnaf.models.calibration import Calibration, fit_tail
+from cnaf.models.calibration import Calibration, SplitCalibration, fit_tail
+from cnaf.models.endpoints import EndpointTree
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Location
 from cnaf.models.kernels import (
     MEASURES,
+    NOVELTIES,
     SURPRISE_CAP,
     dense_features,
     fuse,
@@ -28,28 +31,40 @@ from cnaf.models.kernels import (
     relate_values,
     surprise,
 )
+from cnaf.models.lexicon import WORD_KEYS, WORD_TOKENS
 from cnaf.models.ngrams import FOLD, SYMBOLS
+from cnaf.models.prior import general_prior
 from cnaf.models.request_model import (
     ENOUGH_SESSIONS,
-    ENOUGH_SIGHTINGS,
-    NOTHING_NEW,
+    FIRM_BITS,
     TYPE_PREFIX,
     Endpoint,
     FieldProfile,
     RequestModel,
     is_news,
 )
-from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS
-from cnaf.models.value_types import ValueType, kind_of
+from cnaf.models.scoring import (
+    MEASURE_FLOORS,
+    MEASURE_WEIGHTS,
+    SYNTAX_WEIGHTS,
+    TAIL_GROUP_COUNT,
+    TAIL_GROUPS,
+)
+from cnaf.models.structure import News, news_of
+from cnaf.models.value_types import ValueType, kind_of, law_of
 from joblib import Parallel, delayed
 
-__all__ = ["FitOptions", "FitResult", "Progress", "calibrate", "fit"]
+__all__ = ["FitOptions", "FitResult", "Progress", "calibrate", "fit", "split_calibration"]
 
 #: Called with a stage's name, steps done and steps in all.
 Progress = Callable[[str, int, int], None]
 _M = len(MEASURES)
 #: A field's own scale counts against its group's as if the group had shown so many values.
 _PRIOR_VALUES = 8.0
+_NOTHING = Calibration(np.zeros(0, np.float32), np.zeros(0, np.int32), 0)
+_UNCALIBRATED = (_NOTHING, SplitCalibration(_NOTHING, _NOTHING))
+#: A group of types has tails of its own from so many values on.
+_GROUP_VALUES = 50
 #: Scores kept above the median in full; the rest is thinned (see Calibration).
 _KEPT_SCORES = 1000
 
@@ -67,12 +82,15 @@ class FitOptions:
 class FitResult:
     """A model and what calibrated it: out-of-fold scores, and their blockable part.
 
-    Both are float64, one a request.
+    Both are float64, one a request; ``bodies`` (bool) says which have a body, ``sessions`` (int64)
+    which belong together.
     """
 
     model: RequestModel
     held_out: npt.NDArray[np.float64]
     blockable: npt.NDArray[np.float64]
+    bodies: npt.NDArray[np.bool_]
+    sessions: npt.NDArray[np.int64]
 
 
 def fit(samples: Samples, options: FitOptions, progress: Progress) -> FitResult:
@@ -105,9 +123,10 @@ class _Fit:
         progress("Taking values apart", 0, 1)
         self.tally = Tally(samples.values, scopes, self.image + 1)
         # Where a value stands if its field is new: with the values of its own kind.
-        self.own_kind = self.profiles + np.array(
+        self.own_kind = np.array(
             [kind_of(value[:TYPE_PREFIX]) for value in samples.values], np.int64
         )
+        self.types = np.array(samples.types, np.int64)
         progress("Taking values apart", 1, 1)
 
     def run(self) -> FitResult:
@@ -120,6 +139,7 @@ class _Fit:
         self.progress("Cross-validating n-grams", folds, folds)
         measures = np.concatenate([h.measures for h in held])
         scopes = np.concatenate([h.scopes for h in held])
+        types = np.concatenate([h.types for h in held])
         where = np.concatenate([np.full(len(h.values), k) for k, h in enumerate(held)])
         scales = self._scales(measures, scopes)
         relative = np.empty_like(measures)
@@ -127,38 +147,43 @@ class _Fit:
             out = where == fold
             own = self._scales(measures[~out], scopes[~out])
             relative[out] = _relative(measures[out], scopes[out], own)
-        # Tails come from fields that are known well: a new field is told as structure. A corpus of
-        # one or two sessions has none of them.
-        known = scopes < self.profiles
-        known |= not known.any()
-        tails = [fit_tail(relative[known, m]) for m in range(_M)]
-        surprises = _surprises(relative, tails)
-        structure = self._structure(held)
-        rows, scores, places = self._rows(held, where, surprises, structure)
+        tails = self._tails(relative, scopes, TAIL_GROUPS[types])
+        surprises = _surprises(relative, TAIL_GROUPS[types], tails)
+        news = np.zeros((len(samples.requests), len(NOVELTIES)))
+        for index, row in ((i, row) for h in held for i, row in h.flags.items()):
+            news[index] = row.news
+        news_tails = [fit_tail(news[:, k]) for k in range(len(NOVELTIES))]
+        novelties = _novelties(news, news_tails)
+        rows, scores, forgotten = self._rows(held, where, surprises, novelties)
         forest, forest_held = self._forest(rows)
-        tails.append(fit_tail(forest_held))
+        tails += [*news_tails, fit_tail(forest_held)]
         points = np.stack([t[0] for t in tails])
         slopes = np.array([t[1] for t in tails], np.float32)
-        requests = np.array(
-            [
-                fuse(scores[i], rows[i, _UNSEEN : _UNSEEN + 3], points, slopes, forest_held[i])
-                for i in range(len(rows))
-            ]
-        )
-        blockable = requests.copy()
-        for i in (index for h in held for index, row in h.flags.items() if row.thin):
-            elsewhere = scores[i][places[i] != Location.PATH]
-            blockable[i] = fuse(elsewhere, NOTHING_NEW, points, slopes, forest_held[i])
         self.progress("Counting all sessions", 0, 1)
         final = self.tally.statistics(total)
-        tree = samples.tree(np.ones(len(samples.requests), bool))
+        everything = np.ones(len(samples.requests), bool)
+        tree = samples.tree(everything)
+        sessions = np.array([request.session for request in samples.requests], np.int64)
+        bodies = np.array([request.counts[1] > 0 for request in samples.requests], bool)
         model = RequestModel(
-            self._profiles(), self._endpoints(tree), tree, final.table, final.escapes,
-            final.seen, final.usual, scales, points, slopes, structure, forest,
-            calibrate(requests), calibrate(blockable),
+            self._profiles(), self._endpoints(tree), tree, self._names(everything), final.table,
+            final.escapes, final.seen, final.longest, final.shortest, scales, points, slopes,
+            forest, *_UNCALIBRATED, general_prior().digest,
         )  # fmt: skip
+        requests, blockable = np.empty(len(rows)), np.empty(len(rows))
+        firm = novelties * (news >= np.array(FIRM_BITS))
+        unknown = {i for h in held for i, row in h.flags.items() if row.unseen_endpoint}
+        for i in range(len(rows)):
+            requests[i] = fuse(scores[i], novelties[i], points, slopes, forest_held[i])
+            kept = forgotten[i] if i in unknown and news[i, 0] < FIRM_BITS[0] else scores[i]
+            blockable[i] = fuse(kept, firm[i], points, slopes, forest_held[i])
         self.progress("Counting all sessions", 1, 1)
-        return FitResult(model, requests, blockable)
+        model = replace(
+            model,
+            calibration=calibrate(requests, sessions),
+            blocking=split_calibration(blockable, bodies, sessions),
+        )
+        return FitResult(model, requests, blockable, bodies, sessions)
 
     def _hold_out(self, fold: int, total: npt.NDArray[np.float64]) -> _HeldOut:
         """Measure the values and routes of one fold by statistics of the others."""
@@ -171,41 +196,78 @@ class _Fit:
         values = np.flatnonzero(samples.fold_weights[:, fold] > 0)
         values = values[scored[samples.owner[values]]]
         owner = samples.owner[values]
-        groups = np.where(known[owner], self.groups[owner], self.own_kind[values])
-        scopes = np.where(enough[owner], owner, groups)
+        types = np.where(known[owner], self.types[owner], self.own_kind[values])
+        scopes = np.where(enough[owner], owner, self.profiles + types)
         measures = _measure(
-            [samples.values[i] for i in values], scopes, groups, self.image, statistics
-        )
+            [samples.values[i] for i in values], scopes, types, self.profiles, self.image,
+            statistics,
+        )  # fmt: skip
         inside = samples.folds == fold
         tree = samples.tree(~inside)
-        seen = self._fields_of(tree, np.flatnonzero(~inside))
+        seen = self._seen(tree, np.flatnonzero(~inside))
+        methods: dict[str, list[int]] = {}
+        for (_, template), endpoint in seen.items():
+            methods.setdefault(template, []).append(len(endpoint.sessions))
+        new_name = self._names(~inside).bits
         flags = {}
         for index in np.flatnonzero(inside):
             request = samples.requests[index]
             owners = samples.owner[request.values]
-            owners = owners[scored[owners]]
-            here = seen.get((request.method, tree.match(request.path).template))
-            strange = here is not None and any(
-                known[o] and o not in here.fields for o in owners.tolist()
-            )
+            unseen = not known[owners[self.news[owners]]].all()
+            path = tree.match(request.path)
+            here = seen.get((request.method, path.template))
+            news = (0.0, 0.0, 0.0, new_name if unseen else 0.0)
+            if here is None and path.known and path.template in methods:
+                news = (0.0, news_of(methods[path.template]).bits, 0.0, news[3])
+            elif here is None:
+                news = (path.news, 0.0, 0.0, news[3])
+            elif request.composition not in here.compositions:
+                news = (0.0, 0.0, here.news.bits, news[3])
             rarity = (len(samples.requests) + 1) / ((here.count if here else 0) + 1)
-            flags[int(index)] = _Flags(
-                here is None, not known[owners].all(), strange, np.log2(rarity),
-                here is None or here.count < ENOUGH_SIGHTINGS,
-            )  # fmt: skip
-        return _HeldOut(values, scopes, measures, flags)
+            flags[int(index)] = _Flags(news, here is None, np.log2(rarity))
+        return _HeldOut(values, scopes, types, measures, flags)
 
-    def _fields_of(
-        self, tree: object, indices: npt.NDArray[np.int64]
+    def _seen(
+        self, tree: EndpointTree, indices: npt.NDArray[np.int64]
     ) -> dict[tuple[str, str], _Seen]:
         found: dict[tuple[str, str], _Seen] = {}
         for index in indices:
             request = self.samples.requests[index]
-            key = (request.method, tree.match(request.path).template)  # type: ignore[attr-defined]
-            seen = found.setdefault(key, _Seen(set(), 0))
+            key = (request.method, tree.match(request.path).template)
+            seen = found.setdefault(key, _Seen())
             seen.fields.update(self.samples.owner[request.values].tolist())
             seen.count += 1
+            seen.sessions.add(request.session)
+            seen.compositions.setdefault(request.composition, set()).add(request.session)
         return found
+
+    def _names(self, keep: npt.NDArray[np.bool_]) -> News:
+        """Return how often a field name that no other session showed came up."""
+        inside = np.isin(self.samples.shown[:, 1], np.unique(self.samples.folds[keep]))
+        pairs = np.unique(self.samples.shown[inside][:, [0, 2]], axis=0)
+        counts = np.bincount(pairs[:, 0], minlength=self.profiles)[self.news]
+        return news_of(counts[counts > 0].tolist())
+
+    def _tails(
+        self,
+        relative: npt.NDArray[np.float32],
+        scopes: npt.NDArray[np.int64],
+        groups: npt.NDArray[np.int64],
+    ) -> list[tuple[npt.NDArray[np.float32], float]]:
+        """Return the tail of each measure in each group, group by group.
+
+        Tails come from fields that are known well: a new field is told as structure. A corpus of
+        one or two sessions has none of them. A group of a few values borrows the tails of all.
+        """
+        known = scopes < self.profiles
+        known |= not known.any()
+        tails = []
+        for group in range(TAIL_GROUP_COUNT):
+            chosen = known & (groups == group)
+            if chosen.sum() < _GROUP_VALUES:
+                chosen = known
+            tails += [fit_tail(relative[chosen, m]) for m in range(_M)]
+        return tails
 
     def _scales(
         self, measures: npt.NDArray[np.float32], scopes: npt.NDArray[np.int64]
@@ -223,28 +285,26 @@ class _Fit:
         result[self.profiles :] = by_group[self.profiles :]
         return result.astype(np.float32)
 
-    def _structure(self, held: list[_HeldOut]) -> npt.NDArray[np.float32]:
-        flags = np.array([row[:3] for h in held for row in h.flags.values()], np.float64)
-        rate = (flags.sum(axis=0) + 1.0) / (len(flags) + 1.0)
-        costs: npt.NDArray[np.float32] = np.minimum(SURPRISE_CAP, -np.log10(rate)).astype(
-            np.float32
-        )
-        return costs
-
     def _rows(
         self,
         held: list[_HeldOut],
         where: npt.NDArray[np.int64],
         surprises: npt.NDArray[np.float32],
-        structure: npt.NDArray[np.float32],
-    ) -> tuple[npt.NDArray[np.float32], list[npt.NDArray[np.float32]], list[npt.NDArray[np.int64]]]:
-        """Return each request's dense features, out of fold, its value scores and their places."""
+        novelties: npt.NDArray[np.float32],
+    ) -> tuple[
+        npt.NDArray[np.float32], list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]
+    ]:
+        """Return each request's dense features, out of fold, and its value scores.
+
+        Then the scores again as they count where the endpoint is new: only syntax of the path.
+        """
         samples = self.samples
         lengths = np.array([len(v) for v in samples.values], np.int64)
         value_scores = (surprises * MEASURE_WEIGHTS).sum(axis=1).astype(np.float32)
         rows = np.zeros((len(samples.requests), len(COLUMNS)), np.float32)
         scores: list[npt.NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(rows)
-        places: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(rows)
+        forgotten = list(scores)
+        syntax = (surprises * SYNTAX_WEIGHTS).sum(axis=1).astype(np.float32)
         for fold, out in enumerate(held):
             place = np.full(len(samples.values), -1, np.int64)
             place[out.values] = np.flatnonzero(where == fold)
@@ -253,17 +313,17 @@ class _Fit:
                 at = place[request.values]
                 # A cookie or header that the other folds hardly showed is not measured.
                 measured = at >= 0
-                at, places[index] = at[measured], request.places[measured]
-                costs = structure * np.array(flags[:3], np.float32)
+                at, places = at[measured], request.places[measured]
                 scores[index] = value_scores[at]
+                forgotten[index] = np.where(places == Location.PATH, syntax[at], value_scores[at])
                 dense_features(
                     surprises[at], value_scores[at], lengths[request.values[measured]],
-                    places[index],
-                    np.append(costs, flags.rarity).astype(np.float32),
+                    places,
+                    novelties[index], flags.rarity,
                     np.array(request.counts, np.float32),
                     rows[index],
                 )  # fmt: skip
-        return rows, scores, places
+        return rows, scores, forgotten
 
     def _forest(self, rows: npt.NDArray[np.float32]):  # type: ignore[no-untyped-def]
         """Return the forest of all rows, and each request's score by a forest of other folds."""
@@ -290,68 +350,96 @@ class _Fit:
         for request in samples.requests:
             np.add.at(sightings, samples.owner[request.values], 1)
         sessions = samples.sessions_of()
-        lengths: list[list[int]] = [[] for _ in samples.keys]
-        for owner, value in zip(samples.owner.tolist(), samples.values, strict=True):
-            lengths[owner].append(len(value))
-        return tuple(
-            FieldProfile(
-                location, name, samples.types[i], int(sightings[i]), int(sessions[i]),
-                int(np.quantile(lengths[i], 0.95)),
+        shown = samples.fold_weights.sum(axis=1)
+        values: list[list[int]] = [[] for _ in samples.keys]
+        for index, owner in enumerate(samples.owner.tolist()):
+            values[owner].append(index)
+        profiles = []
+        for i, (location, name) in enumerate(samples.keys):
+            lengths = [len(samples.values[v]) for v in values[i]]
+            law = law_of(samples.types[i], lengths, shown[values[i]].tolist())
+            usual = int(np.quantile(lengths, 0.95)) if lengths else 0
+            marks = frozenset(samples.marks.get((location, name), ()))
+            profiles.append(
+                FieldProfile(
+                    location,
+                    name,
+                    samples.types[i],
+                    law,
+                    int(sightings[i]),
+                    int(sessions[i]),
+                    usual,
+                    marks,
+                )  # fmt: skip
             )
-            for i, (location, name) in enumerate(samples.keys)
-        )  # fmt: skip
+        return tuple(profiles)
 
-    def _endpoints(self, tree: object) -> tuple[Endpoint, ...]:
-        seen = self._fields_of(tree, np.arange(len(self.samples.requests)))
+    def _endpoints(self, tree: EndpointTree) -> tuple[Endpoint, ...]:
+        seen = self._seen(tree, np.arange(len(self.samples.requests)))
         return tuple(
-            Endpoint(method, template, found.count, frozenset(found.fields))
+            Endpoint(
+                method,
+                template,
+                found.count,
+                len(found.sessions),
+                frozenset(found.fields),
+                frozenset(found.compositions),
+                found.news,
+            )  # fmt: skip
             for (method, template), found in sorted(seen.items())
         )
 
 
 @dataclass(slots=True)
 class _Seen:
-    fields: set[int]
-    count: int
+    """An endpoint in some of the sessions; ``compositions`` with the sessions of each."""
+
+    fields: set[int] = field(default_factory=set)
+    count: int = 0
+    sessions: set[int] = field(default_factory=set)
+    compositions: dict[int, set[int]] = field(default_factory=dict)
+
+    @property
+    def news(self) -> News:
+        return news_of(len(sessions) for sessions in self.compositions.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _HeldOut:
-    """One fold's values (indices), their scopes and measures, and per request its structure."""
+    """One fold's values (indices), their scopes, types and measures; per request its structure."""
 
     values: npt.NDArray[np.int64]
     scopes: npt.NDArray[np.int64]
+    types: npt.NDArray[np.int64]
     measures: npt.NDArray[np.float32]
     flags: dict[int, _Flags]
 
 
 class _Flags(NamedTuple):
-    """What is new about a held-out request, how rare its endpoint is (log2), and if it is thin."""
+    """What is new about a held-out request, in bits, and how rare its endpoint is (log2)."""
 
+    news: tuple[float, float, float, float]
     unseen_endpoint: bool
-    unseen_name: bool
-    unseen_here: bool
     rarity: float
-    thin: bool
-
-
-_UNSEEN = COLUMNS.index("unseen-endpoint")
 
 
 def _measure(
     values: list[bytes],
     scopes: npt.NDArray[np.int64],
-    groups: npt.NDArray[np.int64],
+    types: npt.NDArray[np.int64],
+    first_type: int,
     image: int,
     statistics: ScopeStatistics,
 ) -> npt.NDArray[np.float32]:
     lengths = np.array([len(v) for v in values], np.int64)
     starts = np.cumsum(lengths) - lengths
     out = np.empty((len(values), _M), np.float32)
+    prior = general_prior()
     measure_values(
-        np.frombuffer(b"".join(values) or b"\0", np.uint8), starts, lengths, scopes, groups, image,
-        statistics.table.tags, statistics.table.bits, statistics.escapes, statistics.seen,
-        statistics.usual, SYMBOLS, FOLD, out,
+        np.frombuffer(b"".join(values) or b"\0", np.uint8), starts, lengths, scopes, types,
+        first_type, image, statistics.table.tags, statistics.table.bits, statistics.escapes,
+        statistics.seen, statistics.longest, statistics.shortest, prior.table.tags,
+        prior.table.bits, prior.word_bits, prior.rarity, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, out,
     )  # fmt: skip
     return out
 
@@ -380,21 +468,72 @@ def _relative(
 
 
 def _surprises(
-    relative: npt.NDArray[np.float32], tails: list[tuple[npt.NDArray[np.float32], float]]
+    relative: npt.NDArray[np.float32],
+    groups: npt.NDArray[np.int64],
+    tails: list[tuple[npt.NDArray[np.float32], float]],
 ) -> npt.NDArray[np.float32]:
     result = np.empty_like(relative)
-    for m, (points, slope) in enumerate(tails):
-        for i, value in enumerate(relative[:, m]):
-            result[i, m] = min(SURPRISE_CAP, surprise(value, points, slope))
+    for i, group in enumerate(groups.tolist()):
+        for m in range(_M):
+            points, slope = tails[group * _M + m]
+            result[i, m] = min(SURPRISE_CAP, surprise(relative[i, m], points, slope))
     return result
 
 
-def calibrate(scores: npt.NDArray[np.float64]) -> Calibration:
-    """Return the calibration by held-out scores (float64, one a request, at least one)."""
-    ordered = np.sort(scores.astype(np.float32))
+def _novelties(
+    news: npt.NDArray[np.float64], tails: list[tuple[npt.NDArray[np.float32], float]]
+) -> npt.NDArray[np.float32]:
+    result = np.zeros(news.shape, np.float32)
+    for i, k in zip(*np.nonzero(news), strict=True):
+        result[i, k] = min(SURPRISE_CAP, surprise(news[i, k], *tails[k]))
+    return result
+
+
+def calibrate(
+    scores: npt.NDArray[np.float64], sessions: npt.NDArray[np.int64] | None = None
+) -> Calibration:
+    """Return the calibration by held-out scores (float64, one a request, any number).
+
+    Requests of one session (int64, one a request) are not independent: one unusual visit makes
+    several alarms. A rank therefore counts, beyond the scores at least so high, as many as the
+    worst session has among them, where for independent requests it would be one: the promise is
+    for one more session like the worst one (hierarchical conformal prediction, Dunn et al. 2022).
+    """
+    order = np.argsort(scores.astype(np.float32), kind="stable")
+    ordered = scores.astype(np.float32)[order]
     n = len(ordered)
     ranks = n - np.searchsorted(ordered, ordered, side="left")
+    if sessions is not None:
+        ranks = np.minimum(n, ranks + _worst_sessions(ordered, sessions[order]) - 1)
     keep = np.zeros(n, bool)
     keep[max(0, n - _KEPT_SCORES) :] = True
     keep[n // 2 :: max(1, n // 500)] = True
     return Calibration(ordered[keep], ranks[keep].astype(np.int32), n)
+
+
+def _worst_sessions(
+    ordered: npt.NDArray[np.float32], sessions: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return, for each ascending score, how many at least so high one session has at most."""
+    counts: Counter[int] = Counter()
+    worst = np.ones(len(ordered), np.int64)
+    most = 0
+    for i in range(len(ordered) - 1, -1, -1):
+        session = int(sessions[i])
+        counts[session] += 1
+        most = max(most, counts[session])
+        worst[i] = most
+    # Ties stand or fall together: the first of them has counted all.
+    first = np.searchsorted(ordered, ordered, side="left")
+    return worst[first]
+
+
+def split_calibration(
+    scores: npt.NDArray[np.float64],
+    bodies: npt.NDArray[np.bool_],
+    sessions: npt.NDArray[np.int64],
+) -> SplitCalibration:
+    """Return the calibrations of requests with and without a body (bool, one a request)."""
+    return SplitCalibration(
+        calibrate(scores[~bodies], sessions[~bodies]), calibrate(scores[bodies], sessions[bodies])
+    )

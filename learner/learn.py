@@ -56,7 +56,7 @@ def learn(
     selection = select(exchanges, SignatureEngine.load())
     progress("Setting attacks aside", 1, 1)
     _check(selection, options.folds)
-    samples = collect(selection.kept, folds=options.folds, seed=options.seed)
+    samples = collect(selection.kept, folds=options.folds, seed=options.seed, marks=selection.marks)
     fitted = fit(samples, options, progress)
     files = pack_model(
         fitted.model,
@@ -80,7 +80,9 @@ def learn(
         set_aside=selection.attacks,
         coverage=cover(fitted.model),
         target_fpr=target_fpr,
-        rates=reached_rates(fitted.blockable, samples.folds, targets),
+        rates=reached_rates(
+            fitted.blockable, fitted.bodies, fitted.sessions, samples.folds, targets
+        ),
         artifact_bytes=files.size,
         seconds=time.perf_counter() - started,
     )

@@ -32,14 +32,14 @@ def write_plots(
     axes.set_ylabel("requests (log scale)")
     axes.set_title(f"{report.source.image}: {len(held_out):,} held-out requests", color=_INK)
     for rate in report.rates:
-        if rate.threshold is not None:
+        if rate.possible:
             wanted = rate.target == report.target_fpr
             axes.axvline(
-                rate.threshold, color=_MARK if wanted else _INK, lw=1.6 if wanted else 0.6,
+                rate.plain, color=_MARK if wanted else _INK, lw=1.6 if wanted else 0.6,
                 ls="-" if wanted else ":",
-                label=f"blocks {rate.target:.2%}" if wanted else None,
+                label=f"blocks {rate.target:.2%} (without a body)" if wanted else None,
             )  # fmt: skip
-    if report.promised.threshold is not None:
+    if report.promised.possible:
         axes.legend(frameon=False)
 
     shown = report.coverage.endpoints[:_SHOWN_ENDPOINTS]

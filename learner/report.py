@@ -12,7 +12,15 @@ from cnaf.learner.evaluate import ReachedRate
 from cnaf.learner.selection import SetAside
 from cnaf.models.request_model import ENOUGH_SESSIONS, RequestModel
 
-__all__ = ["Coverage", "LearnReport", "Source", "cover", "report_markdown", "report_to_dict"]
+__all__ = [
+    "Coverage",
+    "LearnReport",
+    "Source",
+    "cover",
+    "report_markdown",
+    "report_to_dict",
+    "shown_thresholds",
+]
 
 #: Lines of a list that Markdown shows; JSON holds them all.
 _SHOWN = 15
@@ -88,7 +96,7 @@ class LearnReport:
     def warnings(self) -> tuple[str, ...]:
         """What is too thin about the corpus, and what would help; empty for a good one."""
         found = []
-        if self.promised.threshold is None:
+        if not self.promised.possible:
             found.append(
                 f"{self.kept:,} accepted requests cannot promise {self.target_fpr:.2%}: the model "
                 f"alone alerts and blocks nothing; record {ceil(1 / self.target_fpr):,} or more"
@@ -149,11 +157,11 @@ def report_markdown(report: LearnReport) -> str:
         f"{report.labelled:,} labelled as attacks",
         f"- Too thin to block on their shape: {coverage.thin:,} endpoints",
         "",
-        "| target | threshold | reached | 95 % interval |",
+        "| target | thresholds | reached | 95 % interval |",
         "|---:|---:|---:|---:|",
     ]
     lines.extend(
-        f"| {rate.target:.2%} | {_threshold(rate)} | {rate.rate:.2%} | "
+        f"| {rate.target:.2%} | {shown_thresholds(rate)} | {rate.rate:.2%} | "
         f"{rate.low:.2%} to {rate.high:.2%} |"
         for rate in report.rates
     )
@@ -180,8 +188,9 @@ def report_markdown(report: LearnReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _threshold(rate: ReachedRate) -> str:
-    return "corpus too small" if rate.threshold is None else f"{rate.threshold:.2f}"
+def shown_thresholds(rate: ReachedRate) -> str:
+    """Return the thresholds of a rate in words."""
+    return f"{rate.plain:.2f}, with a body {rate.body:.2f}" if rate.possible else "corpus too small"
 
 
 def _cell(text: str) -> str:

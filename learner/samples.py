@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
-from cnaf.models.endpoints import EndpointTree, learn_endpoints
+from cnaf.models.endpoints import EndpointTree, Visits, learn_endpoints
 from cnaf.models.errors import CorpusError
 from cnaf.models.exchange import Exchange
 from cnaf.models.fields import Location, ParsedRequest
 from cnaf.models.parsing import RequestParser
-from cnaf.models.request_model import TYPE_PREFIX, VALUE_CAP, is_learned, without_host
+from cnaf.models.request_model import (
+    TYPE_PREFIX,
+    VALUE_CAP,
+    is_learned,
+    without_host,
+)
+from cnaf.models.structure import add_name, composition_of
 from cnaf.models.value_types import ValueType, infer_type
 
 __all__ = ["Sample", "Samples", "collect"]
@@ -24,10 +31,15 @@ _MAX_PROFILES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request: its route, the distinct values that it holds, and what else is scored."""
+    """One request: its route, the distinct values that it holds, and what else is scored.
+
+    ``session`` is its session's number, ``composition`` that of its fields.
+    """
 
     method: str
     path: str
+    session: int
+    composition: int
     values: npt.NDArray[np.int64]
     places: npt.NDArray[np.int64]
     counts: tuple[float, float, float, float]
@@ -40,7 +52,8 @@ class Samples:
     ``owner[i]`` is the profile of distinct value ``i``; ``fold_weights`` (float64,
     (values, folds)) counts the sessions of each fold that showed the value; ``folds[r]`` is the
     fold of request ``r``. Sessions never span folds. ``shown`` (int64, (n, 3)) holds each profile,
-    fold and session (by number) that go together.
+    fold and session (by number) that go together. Profiles that :func:`is_learned` says no to
+    have no values. ``marks`` are the rules that benign values of a field set off.
     """
 
     requests: list[Sample]
@@ -52,6 +65,7 @@ class Samples:
     types: list[ValueType]
     sessions: int
     shown: npt.NDArray[np.int64]
+    marks: Mapping[tuple[Location, str], Collection[str]]
 
     def sessions_of(self, *, without: int | None = None) -> npt.NDArray[np.int64]:
         """Return how many sessions show each profile (int64), one fold left out."""
@@ -61,11 +75,24 @@ class Samples:
 
     def tree(self, keep: npt.NDArray[np.bool_]) -> EndpointTree:
         """Return the endpoint tree of the requests that ``keep`` selects."""
-        paths = Counter(self.requests[i].path for i in np.flatnonzero(keep))
-        return learn_endpoints(sorted(paths.items()))
+        count: Counter[str] = Counter()
+        sessions: dict[str, set[int]] = {}
+        for index in np.flatnonzero(keep):
+            request = self.requests[index]
+            count[request.path] += 1
+            sessions.setdefault(request.path, set()).add(request.session)
+        return learn_endpoints(
+            {path: Visits(n, frozenset(sessions[path])) for path, n in count.items()}
+        )
 
 
-def collect(exchanges: Iterable[Exchange], *, folds: int, seed: int) -> Samples:
+def collect(
+    exchanges: Iterable[Exchange],
+    *,
+    folds: int,
+    seed: int,
+    marks: Mapping[tuple[Location, str], Collection[str]] = MappingProxyType({}),
+) -> Samples:
     """Parse exchanges and lay them out; raises CorpusError where there are fewer than folds.
 
     Folds are by session. With fewer than twice as many sessions as folds, a session is cut into
@@ -95,22 +122,24 @@ def collect(exchanges: Iterable[Exchange], *, folds: int, seed: int) -> Samples:
     for request, group, session in zip(parsed, groups, sessions, strict=True):
         where = fold_of[group], numbers[session]
         indices, places = [], []
+        order: dict[int, int] = {}
         for field in request.fields:
-            if not is_learned(field):
-                continue
             key = keys.setdefault((field.location, field.name), len(keys))
+            shown.add((key, *where))
+            if not is_learned(field.location, field.name):
+                continue
+            add_name(order, field.location, key)
             value = without_host(field.value, request.host)[:VALUE_CAP]
             index = values.setdefault((key, value), len(values))
             if index == len(showed):
                 showed.append(set())
             showed[index].add(group)
-            shown.add((key, *where))
             indices.append(index)
             places.append(field.location)
-        rounds = max(f.rounds for f in request.fields if is_learned(f))
+        rounds = max(f.rounds for f in request.fields if is_learned(f.location, f.name))
         requests.append(
             Sample(
-                request.method, request.path,
+                request.method, request.path, numbers[session], composition_of(order),
                 np.array(indices, np.int64), np.array(places, np.int64),
                 (len(request.buffer), request.body_bytes, rounds, len(request.problems)),
             )
@@ -134,6 +163,7 @@ def collect(exchanges: Iterable[Exchange], *, folds: int, seed: int) -> Samples:
         [infer_type(found) for found in by_key],
         len(numbers),
         np.array(sorted(shown), np.int64).reshape(-1, 3),
+        marks,
     )
 
 

@@ -12,15 +12,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cnaf.models.exchange import Exchange, Label
-from cnaf.models.fields import ParsedRequest
+from cnaf.models.fields import Location, ParsedRequest
 from cnaf.models.parsing import RequestParser
 from cnaf.models.verdict import Confidence
-from cnaf.signatures.engine import SignatureEngine
+from cnaf.signatures.engine import SignatureEngine, SignatureMatch
 
 __all__ = ["Selection", "SetAside", "select"]
 
 #: The app's own words that a request was not one it takes (RFC 9110, client and server errors).
 _REFUSED = 400
+#: Sessions that must agree before a rule counts as set off by what is normal in a field.
+_MARK_SESSIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,15 @@ class Selection:
     """Exchanges to learn from, and what became of the others.
 
     ``refused`` counts by status what the app did not accept, ``labelled`` what the corpus itself
-    calls an attack.
+    calls an attack. ``marks`` are rules of medium confidence by the field in which benign values
+    set them off: an editor's article holds markup, and a rule that finds it there says nothing.
     """
 
     kept: tuple[Exchange, ...]
     refused: Mapping[int, int]
     labelled: int
     attacks: tuple[SetAside, ...]
+    marks: Mapping[tuple[Location, str], frozenset[str]]
 
     @property
     def seen(self) -> int:
@@ -58,23 +62,44 @@ def select(exchanges: Iterable[Exchange], engine: SignatureEngine) -> Selection:
     kept: list[Exchange] = []
     refused: Counter[int] = Counter()
     attacks: list[SetAside] = []
+    set_off: dict[tuple[Location, str, str], set[str]] = {}
     labelled = 0
     for exchange in exchanges:
         response = exchange.response
         if exchange.label is Label.ATTACK:
             labelled += 1
-        elif response is not None and response.status >= _REFUSED:
+            continue
+        if response is not None and response.status >= _REFUSED:
             refused[response.status] += 1
-        elif found := _attack(exchange.id, parser.parse(exchange.request), engine):
+            continue
+        request = parser.parse(exchange.request)
+        matches = engine.match(request)
+        if found := _attack(exchange.id, request, matches):
             attacks.append(found)
-        else:
-            kept.append(exchange)
-    return Selection(tuple(kept), dict(sorted(refused.items())), labelled, tuple(attacks))
+            continue
+        kept.append(exchange)
+        for match in matches:
+            if match.confidence is Confidence.LOW:
+                continue
+            field = request.fields[match.field_index]
+            key = (field.location, field.name, match.rule.id)
+            set_off.setdefault(key, set()).add(exchange.session)
+    marks: dict[tuple[Location, str], set[str]] = {}
+    for (location, name, rule), sessions in set_off.items():
+        # One session alone may be an attack in the test traffic.
+        if len(sessions) >= _MARK_SESSIONS:
+            marks.setdefault((location, name), set()).add(rule)
+    return Selection(
+        tuple(kept), dict(sorted(refused.items())), labelled, tuple(attacks),
+        {key: frozenset(rules) for key, rules in marks.items()},
+    )  # fmt: skip
 
 
-def _attack(exchange: str, request: ParsedRequest, engine: SignatureEngine) -> SetAside | None:
-    for match in engine.match(request):
-        if match.rule.confidence is Confidence.HIGH:
+def _attack(
+    exchange: str, request: ParsedRequest, matches: Iterable[SignatureMatch]
+) -> SetAside | None:
+    for match in matches:
+        if match.confidence is Confidence.HIGH:
             field = request.fields[match.field_index].label
             return SetAside(exchange, match.rule.id, match.rule.message, field)
     return None

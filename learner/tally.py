@@ -7,6 +7,7 @@ same trigrams, so the expensive part, taking values apart, is done once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from cnaf.models.kernels import hash_grams
 from cnaf.models.ngrams import QUARTER_BITS, NgramTable, build_table, grams_of
 
-__all__ = ["ScopeStatistics", "Tally"]
+__all__ = ["Counted", "ScopeStatistics", "Tally", "take_apart"]
 
 # A scope's key, a kind and a trigram packed in 64 bits: scope << 26 | kind << 25 | gram.
 _SCOPE, _KIND = np.uint64(26), np.uint64(25)
@@ -31,7 +32,8 @@ class ScopeStatistics:
     table: NgramTable
     escapes: npt.NDArray[np.uint8]
     seen: npt.NDArray[np.uint64]
-    usual: npt.NDArray[np.float32]
+    longest: npt.NDArray[np.float32]
+    shortest: npt.NDArray[np.float32]
 
 
 class Tally:
@@ -53,38 +55,51 @@ class Tally:
         self._scopes = scopes
         self._count = scope_count
         self._log_lengths = np.log2(np.array([len(v) for v in values], np.float64) + 1.0)
-        taken = [grams_of(value) for value in values]
-        lengths = [len(kinds) for kinds, _ in taken]
-        self._owner = np.repeat(np.arange(len(values)), lengths)
-        self._kind = np.concatenate([kinds for kinds, _ in taken]).astype(np.uint64)
-        self._gram = np.concatenate([grams for _, grams in taken]).astype(np.uint64)
+        self._owner, self._kind, self._gram = take_apart(values)
 
     def statistics(self, weights: npt.NDArray[np.float64]) -> ScopeStatistics:
         """Return the statistics of the values under weights (float64, shape (n,))."""
         alive = weights[self._owner] > 0
         owner, kind, gram = self._owner[alive], self._kind[alive], self._gram[alive]
-        shared = (kind << _KIND) | gram
         escapes = np.zeros((self._count, 2), np.uint8)
         seen = np.zeros(self._count, np.uint64)
-        usual = np.zeros(self._count, np.float32)
+        longest, shortest = np.zeros(self._count), np.full(self._count, np.inf)
         hashes, bits = [], []
         present = weights > 0
         for level in range(self._scopes.shape[1]):
-            scope = self._scopes[owner, level].astype(np.uint64)
-            counted = _Counted.of((scope << _SCOPE) | shared, weights[owner])
+            counted = Counted.of(self._scopes[owner, level], kind, gram, weights[owner])
             escapes_here, used = counted.escapes(self._count)
             escapes[used] = escapes_here[used]
-            kept = counted.worth_keeping(level)
+            # Byte trigrams that one session alone showed are two thirds of all and carry least;
+            # backing off tells nearly as well, and the artifact stays small.
+            kept = (counted.kind == 0) | (counted.counts > (1.0 if level == 2 else 2.0))
             hashes.append(counted.hashes()[kept])
             bits.append(counted.quarter_bits()[kept])
-            counted.mark_symbols(seen)
-            np.maximum.at(usual, self._scopes[present, level], self._log_lengths[present])
+            counted.mark_tokens(seen)
+            scopes = self._scopes[present, level]
+            np.maximum.at(longest, scopes, self._log_lengths[present])
+            np.minimum.at(shortest, scopes, self._log_lengths[present])
         table = build_table(np.concatenate(hashes), np.concatenate(bits))
-        return ScopeStatistics(table, escapes, seen, usual)
+        shortest[np.isinf(shortest)] = 0.0
+        return ScopeStatistics(
+            table, escapes, seen, longest.astype(np.float32), shortest.astype(np.float32)
+        )
+
+
+def take_apart(
+    values: Sequence[bytes],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Return all trigrams of some values: whose each is (by index), its kind and itself."""
+    taken = [grams_of(value) for value in values]
+    owner = np.repeat(np.arange(len(values)), [len(kinds) for kinds, _ in taken])
+    if not taken:
+        return owner, np.zeros(0, np.uint64), np.zeros(0, np.uint64)
+    kind = np.concatenate([kinds for kinds, _ in taken]).astype(np.uint64)
+    return owner, kind, np.concatenate([grams for _, grams in taken]).astype(np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class Counted:
     """Distinct packed trigrams of one level of scopes, with their weighted counts."""
 
     keys: npt.NDArray[np.uint64]
@@ -93,11 +108,19 @@ class _Counted:
     kind: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, keys: npt.NDArray[np.uint64], weights: npt.NDArray[np.float64]) -> _Counted:
+    def of(
+        cls,
+        scopes: npt.NDArray[np.int64],
+        kind: npt.NDArray[np.uint64],
+        gram: npt.NDArray[np.uint64],
+        weights: npt.NDArray[np.float64],
+    ) -> Counted:
+        """Count trigrams (all arguments of one shape) by scope, kind and trigram."""
+        keys = (scopes.astype(np.uint64) << _SCOPE) | (kind << _KIND) | gram
         distinct, inverse = np.unique(keys, return_inverse=True)
         counts = np.bincount(inverse, weights=weights).astype(np.float64)
-        kind = ((distinct >> _KIND) & np.uint64(1)).astype(np.int64)
-        return cls(distinct, counts, (distinct >> _SCOPE).astype(np.int64), kind)
+        kinds = ((distinct >> _KIND) & np.uint64(1)).astype(np.int64)
+        return cls(distinct, counts, (distinct >> _SCOPE).astype(np.int64), kinds)
 
     def escapes(self, scopes: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         """Good-Turing: the share of tokens whose trigram one session alone showed."""
@@ -117,22 +140,14 @@ class _Counted:
         cost = np.round(QUARTER_BITS * np.log2((total + 1.0) / self.counts))
         return np.clip(cost, 0, 255).astype(np.uint8)
 
-    def worth_keeping(self, level: int) -> npt.NDArray[np.bool_]:
-        """Leave out what backing off tells nearly as well, to keep artifacts small.
-
-        Byte trigrams that one session alone showed are two thirds of all and carry least.
-        """
-        kept: npt.NDArray[np.bool_] = (self.kind == 0) | (
-            self.counts > (1.0 if level == 2 else 2.0)
-        )
-        return kept
-
     def hashes(self) -> npt.NDArray[np.uint64]:
+        """Return the hash of each trigram, as tables look it up."""
         out = np.empty(len(self.keys), np.uint64)
         hash_grams(self.scope, self.kind, (self.keys & _GRAM_MASK).astype(np.int64), out)
         return out
 
-    def mark_symbols(self, seen: npt.NDArray[np.uint64]) -> None:
-        shape = self.kind == 0
-        symbol = self.keys[shape] & np.uint64(63)
-        np.bitwise_or.at(seen, self.scope[shape], np.uint64(1) << symbol)
+    def mark_tokens(self, seen: npt.NDArray[np.uint64]) -> None:
+        """Set the bit of each token that a scope (uint64, one a scope) shows."""
+        syntax = self.kind == 0
+        token = self.keys[syntax] & np.uint64(63)
+        np.bitwise_or.at(seen, self.scope[syntax], np.uint64(1) << token)

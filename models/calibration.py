@@ -1,5 +1,9 @@
 """From scores to p-values and thresholds: what a number means in false positives.
 
+Requests with a body are few and varied, those without are many and alike; one threshold for both
+would let the many speak for the few. Each kind is held against its own (Mondrian conformal
+prediction, Vovk et al. 2003), and the false positives that a target allows are shared out.
+
 A tail is the distribution of a statistic on held-out benign traffic, kept as the statistic's value
 at fixed steps of -log10 p. Beyond the last step, where no data is, it goes on with the slope of an
 exponential tail; a p-value that a person or a threshold sees never goes below 1 / (n + 1), the
@@ -14,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from cnaf.models.kernels import TAIL_STEP
 
-__all__ = ["STEPS", "Calibration", "fit_tail"]
+__all__ = ["STEPS", "Calibration", "SplitCalibration", "fit_tail"]
 
 #: A tail holds its statistic at -log10 p = 0, 0.1, … 4.9.
 STEPS = 50
@@ -77,3 +81,41 @@ class Calibration:
             return float(self.scores[0])
         # Just above the last score that is too common: p-values fall there, not at the next one.
         return float(np.nextafter(np.float64(self.scores[too_common[-1]]), np.inf))
+
+
+#: Requests with a body get up to this many times the rate of the target, and at most this share of
+#: all false positives: what they carry is what an attacker writes, too.
+_BODY_RATE, _BODY_SHARE = 5.0, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCalibration:
+    """The calibrations of requests without a body and of those with one."""
+
+    plain: Calibration
+    body: Calibration
+
+    def thresholds(self, false_positive_rate: float) -> tuple[float, float]:
+        """Return the thresholds of both kinds that together keep the rate; infinity where none do.
+
+        A kind too rare to promise its rate is held to the highest score that it showed and to the
+        other's threshold, whichever is greater.
+        """
+        bodies, others = self.body.total, self.plain.total
+        share = bodies / max(1, bodies + others)
+        if not bodies or not others:
+            only = self.body if bodies else self.plain
+            both = only.threshold(false_positive_rate)
+            return both, both
+        body_rate = min(_BODY_RATE * false_positive_rate, _BODY_SHARE * false_positive_rate / share)
+        plain_rate = (false_positive_rate - share * body_rate) / (1.0 - share)
+        plain, body = self.plain.threshold(plain_rate), self.body.threshold(body_rate)
+        if not np.isfinite(plain) and np.isfinite(body):
+            plain = max(body, _beyond(self.plain))
+        elif not np.isfinite(body) and np.isfinite(plain):
+            body = max(plain, _beyond(self.body))
+        return plain, body
+
+
+def _beyond(calibration: Calibration) -> float:
+    return float(np.nextafter(np.float64(calibration.scores[-1]), np.inf))

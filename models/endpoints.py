@@ -2,19 +2,20 @@
 
 A segment is a literal where the image shows few of them in that place, and a placeholder where
 it shows many: ``/2024/05/hello-world/`` is ``/{int}/{int}/{slug}/``. Placeholders are typed by
-shape, so a path that fits no placeholder is an unseen endpoint.
+shape, so a path that fits no placeholder is an unseen endpoint. How surprising that is depends on
+where it leaves the tree (see :mod:`cnaf.models.structure`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from cnaf.models.structure import NOTHING_SEEN, News, news_of
 
-__all__ = ["EndpointTree", "PathMatch", "learn_endpoints", "segment_shape"]
+__all__ = ["EndpointTree", "PathMatch", "Visits", "learn_endpoints", "segment_shape"]
 
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("{int}", re.compile(r"[0-9]{1,19}", re.ASCII)),
@@ -49,17 +50,33 @@ def segment_shape(segment: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PathMatch:
-    """Where a path leads: its template, and how many of its segments the tree knows."""
+    """Where a path leads: its template, whether the tree knows it, and else how new that is.
+
+    ``news`` is in bits, 0 for a known path.
+    """
 
     template: str
     known: bool
+    news: float
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """Who requested a path: how many requests, of which sessions (by number)."""
+
+    requests: int
+    sessions: frozenset[int]
 
 
 @dataclass(slots=True)
 class _Node:
+    """A place in the tree; ``news`` is by shape of what follows, "" for all shapes together."""
+
     children: dict[str, _Node] = field(default_factory=dict)
     ends: bool = False
     weight: int = 0
+    sessions: set[int] = field(default_factory=set)
+    news: dict[str, News] = field(default_factory=dict)
 
 
 class EndpointTree:
@@ -72,6 +89,7 @@ class EndpointTree:
         """Return the template of a path; an unknown rest is shown by its shapes."""
         node: _Node | None = self._root
         parts: list[str] = []
+        news = 0.0
         for segment in _segments(_literal(path)):
             child = None if node is None else node.children.get(segment)
             if child is None:
@@ -80,18 +98,47 @@ class EndpointTree:
                 parts.append(shape)
             else:
                 parts.append(segment)
+            if child is None and node is not None:
+                news = _news_at(node, shape)
             node = child
-        return PathMatch("/" + "/".join(parts), node is not None and node.ends)
+        known = node is not None and node.ends
+        if node is not None and not known:
+            # A folder that was only ever passed through.
+            news = _news_at(node, "")
+        return PathMatch("/" + "/".join(parts), known, news)
+
+    def news(self) -> dict[str, dict[str, News]]:
+        """Return how often what was new, by template of the place and shape of what follows."""
+        found: dict[str, dict[str, News]] = {}
+
+        def walk(node: _Node, path: str) -> None:
+            if node.news:
+                found[path] = node.news
+            for segment, child in node.children.items():
+                walk(child, f"{path}/{segment}")
+
+        walk(self._root, "")
+        return found
 
     @classmethod
-    def of_templates(cls, templates: Iterable[str]) -> EndpointTree:
-        """Return the tree that leads to exactly these templates."""
+    def of_templates(
+        cls, templates: Iterable[str], news: Mapping[str, Mapping[str, News]] = MappingProxyType({})
+    ) -> EndpointTree:
+        """Return the tree that leads to exactly these templates, with the news of its places.
+
+        Raises KeyError where news are of a place that no template passes.
+        """
         root = _Node()
         for template in templates:
             node = root
             for segment in _segments(template):
                 node = node.children.setdefault(segment, _Node())
             node.ends = True
+        for path, by_shape in news.items():
+            node = root
+            for segment in _segments(path) if path else ():
+                node = node.children[segment]
+            node.news = dict(by_shape)
         return cls(root)
 
     def templates(self) -> list[str]:
@@ -108,26 +155,33 @@ class EndpointTree:
         return sorted(found)
 
 
-def learn_endpoints(paths: Iterable[tuple[str, int]]) -> EndpointTree:
-    """Return the tree of the given (path, sightings), with crowded places made placeholders."""
+def learn_endpoints(paths: Mapping[str, Visits]) -> EndpointTree:
+    """Return the tree of the given paths, with crowded places made placeholders."""
     root = _Node()
-    for path, weight in paths:
+    for path, visits in sorted(paths.items()):
         node = root
         for segment in _segments(_literal(path)):
             name = segment if len(segment) <= _LITERAL_CAP else _placeholder(segment)
             node = node.children.setdefault(name, _Node())
-            node.weight += weight
+            node.weight += visits.requests
+            node.sessions |= visits.sessions
         node.ends = True
     return EndpointTree(_collapse(root))
 
 
 def _collapse(node: _Node) -> _Node:
     by_shape: dict[str, list[str]] = {}
-    for segment in filter(None, node.children):
+    for segment in node.children:
         by_shape.setdefault(_placeholder(segment), []).append(segment)
+    sessions = {
+        shape: [len(node.children[segment].sessions) for segment in segments]
+        for shape, segments in by_shape.items()
+    }
+    node.news = {shape: news_of(counts) for shape, counts in sessions.items() if shape}
+    node.news[""] = news_of(sum(counts) for counts in sessions.values())
     for shape, segments in by_shape.items():
         numeric = shape in ("{int}", "{uuid}", "{hex}")
-        if len(segments) <= _MAX_LITERALS and not numeric:
+        if not shape or (len(segments) <= _MAX_LITERALS and not numeric):
             continue
         merged = _Node()
         for segment in segments:
@@ -145,8 +199,14 @@ def _collapse(node: _Node) -> _Node:
 def _merge(into: _Node, other: _Node) -> None:
     into.ends |= other.ends
     into.weight += other.weight
+    into.sessions |= other.sessions
     for segment, child in other.children.items():
         _merge(into.children.setdefault(segment, _Node()), child)
+
+
+def _news_at(node: _Node, shape: str) -> float:
+    """Return the bits of something new behind a place: of a shape that it has shown, or of any."""
+    return (node.news.get(shape) or node.news.get("") or NOTHING_SEEN).bits
 
 
 def _placeholder(segment: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnaf.models.kernels import MEASURES
+from cnaf.models.kernels import MEASURES, NOVELTIES
 
 __all__ = ["COLUMNS", "GROUPS", "FeatureGroup"]
 
@@ -41,8 +41,8 @@ GROUPS: tuple[FeatureGroup, ...] = (
     ),
     FeatureGroup(
         "structure",
-        ("unseen-endpoint", "unseen-names", "unseen-names-here", "rare-endpoint"),
-        "endpoint and field names that the image never showed",
+        (*(f"new-{name}" for name in NOVELTIES), "rare-endpoint"),
+        "path, method, composition and names that the image never showed",
     ),
     FeatureGroup(
         "size",

@@ -14,6 +14,7 @@ import numpy as np
 
 __all__ = [
     "MEASURES",
+    "NOVELTIES",
     "SURPRISE_CAP",
     "TAIL_STEP",
     "byte_costs",
@@ -30,20 +31,25 @@ __all__ = [
     "relate_values",
     "score_request",
     "surprise",
+    "tokenize",
     "value_grams",
     "value_scores",
 ]
 
 #: Columns that :func:`measure_values` writes, in order; each is higher where it is more anomalous.
 MEASURES: tuple[str, ...] = (
-    "class-peak",  # quarter bits above the allowance, the oddest stretch of the value's shape
-    "class-mean",  # quarter bits per class trigram
-    "byte-peak",  # as class-peak, over bytes
+    "token-peak",  # quarter bits above the allowance, the oddest stretch of the value's syntax
+    "token-mean",  # quarter bits per token
+    "byte-peak",  # as token-peak, over bytes
     "byte-mean",
-    "new-symbols",  # kinds of character that the field never showed
-    "length",  # bits (doublings) above the longest usual length
+    "new-tokens",  # bits: kinds of token that the field never showed, by how rare they are
+    "longer",  # bits (doublings) above the longest value
+    "shorter",  # bits below the shortest value
 )
+#: What may be new about a request's structure, in order; see :mod:`cnaf.models.structure`.
+NOVELTIES: tuple[str, ...] = ("path", "method", "composition", "name")
 _N = len(MEASURES)
+_NEWS = len(NOVELTIES)
 #: Step of -log10 p between two points of a tail.
 TAIL_STEP = 0.1
 #: One byte more than the longest usual value is at least twice this (VALUE_CAP); less is rounding.
@@ -56,11 +62,22 @@ _LOW = np.uint64(0xFFFFFFFF)
 # Places of the dense features (path, query, body, cookie, header), by Location number.
 _PLACE = np.array([0, 1, 2, 2, 2, 2, 2, 2, 3, 4, 2], np.int64)
 _PLACES = 5
-#: Allowance per trigram in quarter bits, above which surprisal accumulates: 5 bits for shape
+#: Allowance per trigram in quarter bits, above which surprisal accumulates: 5 bits for syntax
 #: (a choice of 32), 9 for vocabulary. Set on benign data of the recorded corpus by cross-
 #: validation; results are flat between 4 and 6, and between 8 and 11.
-_CLASS_ALLOWANCE = 20
+_TOKEN_ALLOWANCE = 20
 _BYTE_ALLOWANCE = 36
+#: What no scope ever showed, in quarter bits; and what the general prior knows but the image does
+#: not costs a bit more than what the image knows.
+_NOWHERE = 56
+_FOREIGN = 4
+#: Known trigrams in a row after which a value counts as back in the narrower scope.
+_BACK = 3
+# Tokens; see cnaf.models.ngrams.
+_LETTERS, _DIGITS, _UNDERSCORE = 1, 2, 95
+_FIRST_WORD, _HEX, _MIXED = 38, 58, 59
+_WORD_SLOTS = 4096
+_FNV, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -122,24 +139,98 @@ def insert(tags, bits, hashes, values):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def value_grams(value, symbols, fold, out_kind, out_gram):  # type: ignore[no-untyped-def]
-    """Write the class and byte trigrams of a value; return how many.
+def tokenize(value, symbols, fold, words, word_tokens, out):  # type: ignore[no-untyped-def]
+    """Write the tokens of a value (uint8) to ``out`` (uint8, len(value) + 1); return how many.
 
-    ``out_kind`` (uint8) and ``out_gram`` (uint32) need room for ``2 * len(value) + 4`` entries.
+    A run of letters, digits and underscores is one token: of its class where the lexicon has the
+    word, else letters, digits, a hexadecimal literal or a mixture. Every other byte is its symbol;
+    runs of spaces, line ends and control characters collapse.
     """
-    count = 0
-    a, b = 0, 0
-    previous = -1
-    for i in range(value.shape[0]):
-        symbol = np.int64(symbols[value[i]])
-        if symbol <= 5 and symbol == previous:
+    count, i, length = 0, 0, value.shape[0]
+    previous = np.uint8(255)
+    while i < length:
+        symbol = symbols[value[i]]
+        if symbol != _LETTERS and symbol != _DIGITS and value[i] != _UNDERSCORE:
+            if not (symbol <= 5 and symbol == previous):
+                out[count] = symbol
+                count += 1
+            previous = symbol
+            i += 1
             continue
-        previous = symbol
-        out_kind[count], out_gram[count] = 0, (a << 12) | (b << 6) | symbol
+        start, hashed = i, _FNV
+        letters, digits = False, False
+        hexadecimal = (
+            i + 2 < length and value[i] == 48 and (value[i + 1] == 120 or value[i + 1] == 88)
+        )
+        while i < length:
+            byte = value[i]
+            kind = symbols[byte]
+            if kind == _LETTERS:
+                letters = True
+                byte = fold[byte]
+                if hexadecimal and i > start + 1 and not (97 <= byte <= 102):
+                    hexadecimal = False
+            elif kind == _DIGITS:
+                digits = True
+            elif byte == _UNDERSCORE:
+                hexadecimal = False
+            else:
+                break
+            # Numba widens a product of 32-bit numbers.
+            hashed = np.uint32((hashed ^ np.uint32(byte)) * _FNV_PRIME)
+            i += 1
+        token = np.uint8(0)
+        if letters:
+            slot = (hashed ^ (hashed >> np.uint32(15))) % np.uint32(_WORD_SLOTS)
+            while words[slot]:
+                if words[slot] == hashed:
+                    token = word_tokens[slot]
+                    break
+                slot = (slot + np.uint32(1)) % np.uint32(_WORD_SLOTS)
+            if token == 0:
+                if not digits:
+                    token = np.uint8(_LETTERS)
+                else:
+                    token = np.uint8(_HEX if hexadecimal else _MIXED)
+        elif digits:
+            token = np.uint8(_DIGITS)
+        else:
+            token = symbols[_UNDERSCORE]
+        out[count] = token
         count += 1
-        a, b = b, symbol
-    out_kind[count], out_gram[count] = 0, (a << 12) | (b << 6)
-    count += 1
+        previous = np.uint8(255)
+    return count
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _plain(token):  # type: ignore[no-untyped-def]
+    """A word of the lexicon as any word."""
+    return np.int64(_LETTERS) if _FIRST_WORD <= token < _HEX else token
+
+
+@nb.njit(cache=True, nogil=True)
+def value_grams(value, symbols, fold, words, word_tokens, out_kind, out_gram):  # type: ignore[no-untyped-def]
+    """Write the token and byte trigrams of a value; return how many.
+
+    A token trigram that holds words of the lexicon is written twice, the second time with plain
+    words. ``out_kind`` (uint8) and ``out_gram`` (uint32) need room for ``3 * len(value) + 8``.
+    """
+    tokens = np.empty(value.shape[0] + 1, np.uint8)
+    n = tokenize(value, symbols, fold, words, word_tokens, tokens)
+    count = 0
+    a, b, c, d = 0, 0, 0, 0
+    for i in range(n + 1):
+        token = np.int64(tokens[i]) if i < n else 0
+        plain = _plain(token)
+        gram = (a << 12) | (b << 6) | token
+        out_kind[count], out_gram[count] = 0, gram
+        count += 1
+        other = (c << 12) | (d << 6) | plain
+        if other != gram:
+            out_kind[count], out_gram[count] = 0, other
+            count += 1
+        a, b = b, token
+        c, d = d, plain
     a, b = 0, 0
     for i in range(value.shape[0]):
         byte = np.int64(fold[value[i]])
@@ -152,50 +243,206 @@ def value_grams(value, symbols, fold, out_kind, out_gram):  # type: ignore[no-un
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _surprisal(tags, bits, escapes, field, group, image, kind, gram):  # type: ignore[no-untyped-def]
-    """Quarter bits of a trigram: the field's word, or its escape plus the next wider scope's."""
-    found = lookup(tags, bits, hash_gram(field, kind, gram))
-    if found >= 0:
+def _look(tags, bits, scope, kind, gram, plain, extra):  # type: ignore[no-untyped-def]
+    """Quarter bits of a trigram in a scope, or of its plain form and what its word costs; or -1."""
+    found = lookup(tags, bits, hash_gram(scope, kind, gram))
+    if found >= 0 or plain == gram:
         return found
-    cost = np.int64(escapes[field, kind])
-    found = lookup(tags, bits, hash_gram(group, kind, gram))
+    found = lookup(tags, bits, hash_gram(scope, kind, plain))
+    return found + extra if found >= 0 else found
+
+
+@nb.njit(cache=True, nogil=True)
+def _surprisal(  # type: ignore[no-untyped-def]
+    kind, gram, plain, extra, scope, kin, image, prior, tags, bits, known, known_bits
+):
+    """Return how wide a scope it takes to know a trigram (0 to 3), and what it costs there.
+
+    ``scope`` is the field's (or ``kin`` itself), ``kin`` that of its type, ``prior`` the type's
+    in the general prior, whose widest scope follows its types; ``known`` is its table.
+    """
+    if scope != kin:
+        found = _look(tags, bits, scope, kind, gram, plain, extra)
+        if found >= 0:
+            return 0, found
+    found = _look(tags, bits, kin, kind, gram, plain, extra)
     if found >= 0:
-        return cost + found
-    cost += np.int64(escapes[group, kind])
-    found = lookup(tags, bits, hash_gram(image, kind, gram))
+        return 1, found
+    found = _look(known, known_bits, prior, kind, gram, plain, extra)
     if found >= 0:
-        return cost + found
-    return cost + np.int64(escapes[image, kind])
+        return 1, found + _FOREIGN
+    found = _look(tags, bits, image, kind, gram, plain, extra)
+    if found >= 0:
+        return 2, found
+    # The types are numbered from 0 in the prior as they are from the first type in the image.
+    found = _look(known, known_bits, image - (kin - prior), kind, gram, plain, extra)
+    if found >= 0:
+        return 2, found + _FOREIGN
+    return 3, np.int64(_NOWHERE)
+
+
+@nb.njit(cache=True, nogil=True)
+def _walk(  # type: ignore[no-untyped-def]
+    items,
+    n,
+    kind,
+    scope,
+    kin,
+    image,
+    prior,
+    tags,
+    bits,
+    escapes,
+    known,
+    known_bits,
+    word_bits,
+    costs,
+):
+    """Fill ``costs`` (int64) with the quarter bits of each of n tokens or bytes.
+
+    Leaving the law of the field, and that of its type, is paid once and not with every trigram: an
+    unexpected paragraph of plain words is one surprise, and its words are held against what is
+    usual in general. After a few trigrams that the field knows the value is back under its law.
+    """
+    width = 8 if kind else 6
+    a, b, c, d = 0, 0, 0, 0
+    level, calm = (1 if scope == kin else 0), 0
+    for i in range(n):
+        item = np.int64(items[i])
+        plain, extra = item, np.int64(0)
+        if kind == 0:
+            plain, extra = _plain(item), np.int64(word_bits[item])
+        gram = (a << (2 * width)) | (b << width) | item
+        found, cost = _surprisal(
+            kind,
+            gram,
+            (c << (2 * width)) | (d << width) | plain,
+            extra,
+            scope,
+            kin,
+            image,
+            prior,
+            tags,
+            bits,
+            known,
+            known_bits,
+        )
+        if found > level:
+            if level == 0:
+                cost += np.int64(escapes[scope, kind])
+            if level <= 1 and found >= 2:
+                cost += np.int64(escapes[kin, kind])
+            level, calm = min(found, 2), 0
+        elif found < level:
+            calm += 1
+            if calm >= _BACK:
+                level, calm = found, 0
+        else:
+            calm = 0
+        costs[i] = cost
+        a, b = b, item
+        c, d = d, plain
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _peak_and_mean(costs, n, allowance):  # type: ignore[no-untyped-def]
+    """Return the greatest sum of costs above the allowance over any stretch, and the mean cost."""
+    total, run, peak = 0, 0, 0
+    for i in range(n):
+        total += costs[i]
+        run = max(0, run + costs[i] - allowance)
+        peak = max(peak, run)
+    return peak, total / max(1, n)
+
+
+@nb.njit(cache=True, nogil=True, inline="always")
+def _fold_bytes(value, fold, out):  # type: ignore[no-untyped-def]
+    """Write the folded bytes of a value, runs of digits collapsed; return how many."""
+    count, previous = 0, 0
+    for i in range(value.shape[0]):
+        byte = fold[value[i]]
+        if byte == 48 and previous == 48:
+            continue
+        out[count] = byte
+        count += 1
+        previous = byte
+    return count
 
 
 @nb.njit(cache=True, nogil=True)
 def byte_costs(  # type: ignore[no-untyped-def]
-    value, field, group, image, tags, bits, escapes, symbols, fold, out
+    value,
+    scope,
+    kin,
+    image,
+    prior,
+    tags,
+    bits,
+    escapes,
+    known,
+    known_bits,
+    word_bits,
+    symbols,
+    fold,
+    words,
+    word_tokens,
+    out,
 ):
     """Fill ``out`` (float32) with what each byte of a value (uint8) costs, in quarter bits.
 
-    A byte is charged the dearer of the class and the byte trigram that it ends; what
-    :func:`measure_values` walks over costs nothing.
+    A byte is charged the dearer of the token that it belongs to and the byte trigram that it ends.
     """
-    a, b, previous = 0, 0, -1
-    for i in range(value.shape[0]):
-        out[i] = 0.0
+    length = value.shape[0]
+    items, costs = np.empty(length + 1, np.uint8), np.empty(length + 1, np.int64)
+    n = tokenize(value, symbols, fold, words, word_tokens, items)
+    _walk(
+        items,
+        n,
+        0,
+        scope,
+        kin,
+        image,
+        prior,
+        tags,
+        bits,
+        escapes,
+        known,
+        known_bits,
+        word_bits,
+        costs,
+    )
+    at, word, previous = -1, False, -1
+    for i in range(length):
         symbol = np.int64(symbols[value[i]])
-        if symbol <= 5 and symbol == previous:
-            continue
-        previous = symbol
-        out[i] = _surprisal(
-            tags, bits, escapes, field, group, image, 0, (a << 12) | (b << 6) | symbol
-        )
-        a, b = b, symbol
-    a, b = 0, 0
-    for i in range(value.shape[0]):
+        is_word = symbol == _LETTERS or symbol == _DIGITS or value[i] == _UNDERSCORE
+        if not (is_word and word) and (is_word or symbol > 5 or symbol != previous):
+            at += 1
+        word, previous = is_word, symbol
+        out[i] = costs[at]
+    n = _fold_bytes(value, fold, items)
+    _walk(
+        items,
+        n,
+        1,
+        scope,
+        kin,
+        image,
+        prior,
+        tags,
+        bits,
+        escapes,
+        known,
+        known_bits,
+        word_bits,
+        costs,
+    )
+    at, last = -1, 0
+    for i in range(length):
         byte = np.int64(fold[value[i]])
-        if byte == 48 and b == 48:
-            continue
-        s = _surprisal(tags, bits, escapes, field, group, image, 1, (a << 16) | (b << 8) | byte)
-        out[i] = max(out[i], np.float32(s))
-        a, b = b, byte
+        if not (byte == 48 and last == 48):
+            at += 1
+            out[i] = max(out[i], np.float32(costs[at]))
+        last = byte
 
 
 @nb.njit(cache=True, nogil=True)
@@ -203,69 +450,98 @@ def measure_values(  # type: ignore[no-untyped-def]
     buffer,
     starts,
     lengths,
-    fields,
-    groups,
+    scopes,
+    types,
+    first_type,
     image,
     tags,
     bits,
     escapes,
     seen,
-    usual,
+    longest,
+    shortest,
+    known,
+    known_bits,
+    word_bits,
+    rarity,
     symbols,
     fold,
+    words,
+    word_tokens,
     out,
 ):
     """Fill ``out`` (float32, shape (values, len(MEASURES))) for the values of one request.
 
-    ``buffer`` is uint8; ``starts`` and ``lengths`` (int64) cut the values out of it; ``fields``
-    and ``groups`` (int64) are their scopes and ``image`` the widest; ``escapes`` is uint8 of shape
-    (scopes, 2); ``seen`` is uint64 of shape (scopes,), a bit a symbol; ``usual`` is float32 of
-    shape (scopes,), log2 of the usual greatest length plus one.
+    ``buffer`` is uint8; ``starts`` and ``lengths`` (int64) cut the values out of it; ``scopes``
+    (int64) are their fields' or, where a field is not known well, ``first_type`` plus their type;
+    ``types`` (int64) are the types and ``image`` the widest scope. ``escapes`` is uint8 of shape
+    (scopes, 2); ``seen`` is uint64 of shape (scopes,), a bit a token; ``longest`` and
+    ``shortest`` are float32 of shape (scopes,), log2 of the length plus one. Of the general prior
+    come ``known`` and ``known_bits`` (its table), ``word_bits`` (uint8, (64,)): what it costs
+    that a word is one of its class; and ``rarity`` (float32, (types, 64)): bits of how few
+    values of a type show a token.
     """
+    most = 0
     for v in range(starts.shape[0]):
-        start, length = starts[v], lengths[v]
-        field, group = fields[v], groups[v]
-        a, b, previous = 0, 0, -1
-        total, count, run, peak = 0, 0, 0, 0
+        most = max(most, lengths[v])
+    items, costs = np.empty(most + 1, np.uint8), np.empty(most + 1, np.int64)
+    for v in range(starts.shape[0]):
+        value = buffer[starts[v] : starts[v] + lengths[v]]
+        scope, kind = scopes[v], types[v]
+        kin = first_type + kind
+        n = tokenize(value, symbols, fold, words, word_tokens, items)
         shown = np.uint64(0)
-        for i in range(start, start + length + 1):
-            symbol = np.int64(symbols[buffer[i]]) if i < start + length else 0
-            if 0 < symbol <= 5 and symbol == previous:
-                continue
-            shown |= np.uint64(1) << np.uint64(symbol)
-            previous = symbol
-            s = _surprisal(
-                tags, bits, escapes, field, group, image, 0, (a << 12) | (b << 6) | symbol
-            )
-            total += s
-            count += 1
-            run = max(0, run + s - _CLASS_ALLOWANCE)
-            peak = max(peak, run)
-            a, b = b, symbol
-        out[v, 0] = peak
-        out[v, 1] = total / count
-        a, b = 0, 0
-        total, count, run, peak = 0, 0, 0, 0
-        for i in range(start, start + length):
-            byte = np.int64(fold[buffer[i]])
-            if byte == 48 and b == 48:
-                continue
-            s = _surprisal(tags, bits, escapes, field, group, image, 1, (a << 16) | (b << 8) | byte)
-            total += s
-            count += 1
-            run = max(0, run + s - _BYTE_ALLOWANCE)
-            peak = max(peak, run)
-            a, b = b, byte
-        out[v, 2] = peak
-        out[v, 3] = total / max(1, count)
-        new = shown & ~(seen[field] | np.uint64(1))
-        distinct = 0
+        for i in range(n):
+            shown |= np.uint64(1) << np.uint64(items[i])
+        items[n] = 0
+        _walk(
+            items,
+            n + 1,
+            0,
+            scope,
+            kin,
+            image,
+            kind,
+            tags,
+            bits,
+            escapes,
+            known,
+            known_bits,
+            word_bits,
+            costs,
+        )
+        out[v, 0], out[v, 1] = _peak_and_mean(costs, n + 1, _TOKEN_ALLOWANCE)
+        n = _fold_bytes(value, fold, items)
+        _walk(
+            items,
+            n,
+            1,
+            scope,
+            kin,
+            image,
+            kind,
+            tags,
+            bits,
+            escapes,
+            known,
+            known_bits,
+            word_bits,
+            costs,
+        )
+        out[v, 2], out[v, 3] = _peak_and_mean(costs, n, _BYTE_ALLOWANCE)
+        new = shown & ~seen[scope]
+        total = np.float32(0.0)
+        token = 0
         while new:
-            new &= new - np.uint64(1)
-            distinct += 1
-        out[v, 4] = distinct
-        longer = np.log2(length + 1.0) - usual[field]
+            if new & np.uint64(1):
+                total += rarity[kind, token]
+            new >>= np.uint64(1)
+            token += 1
+        out[v, 4] = total
+        size = np.log2(lengths[v] + 1.0)
+        longer, shorter = size - longest[scope], shortest[scope] - size
         out[v, 5] = longer if longer > _SAME_LENGTH else 0.0
+        out[v, 6] = shorter if shorter > _SAME_LENGTH else 0.0
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
@@ -327,60 +603,29 @@ def forest_scores(rows, step, feature, value, roots, normal):  # type: ignore[no
 
 
 @nb.njit(cache=True, nogil=True)
-def value_scores(  # type: ignore[no-untyped-def]
-    buffer,
-    starts,
-    lengths,
-    fields,
-    groups,
-    image,
-    tags,
-    bits,
-    escapes,
-    seen,
-    usual,
-    symbols,
-    fold,
-    scales,
-    floors,
-    tail_points,
-    tail_slopes,
-    out_z,
-    out_score,
-    weights,
-):
-    """Fill surprises (float32, (values, measures)) and scores (float32, (values,))."""
-    measure_values(
-        buffer,
-        starts,
-        lengths,
-        fields,
-        groups,
-        image,
-        tags,
-        bits,
-        escapes,
-        seen,
-        usual,
-        symbols,
-        fold,
-        out_z,
-    )
-    for v in range(starts.shape[0]):
+def value_scores(measures, scopes, groups, scales, floors, weights, points, slopes, scores):  # type: ignore[no-untyped-def]
+    """Turn measures (float32, (values, measures)) into surprises, and add up scores (float32).
+
+    ``groups`` (int64, (values,)) choose the tails: ``points`` is float32 of shape
+    (groups * measures + …, STEPS), group by group; ``slopes`` has one entry a row.
+    """
+    for v in range(measures.shape[0]):
         total = 0.0
         for m in range(_N):
-            relative = relate(out_z[v, m], scales[fields[v], m], floors[m])
-            z = min(SURPRISE_CAP, surprise(relative, tail_points[m], tail_slopes[m]))
-            out_z[v, m] = z
+            relative = relate(measures[v, m], scales[scopes[v], m], floors[m])
+            row = groups[v] * _N + m
+            z = min(SURPRISE_CAP, surprise(relative, points[row], slopes[row]))
+            measures[v, m] = z
             total += weights[m] * z
-        out_score[v] = total
+        scores[v] = total
 
 
 @nb.njit(cache=True, nogil=True)
-def dense_features(z, scores, lengths, places, structure, counts, row):  # type: ignore[no-untyped-def]
+def dense_features(z, scores, lengths, places, news, rarity, counts, row):  # type: ignore[no-untyped-def]
     """Fill one row of dense features (float32, (len(COLUMNS),)) in the registry's order.
 
-    ``structure`` and ``counts`` hold four numbers each: see Scorer.
+    ``news`` holds the surprise of each novelty, ``rarity`` is the endpoint's and ``counts`` are four
+    numbers: see Scorer.
     """
     row[:] = 0.0
     longest = 0
@@ -395,51 +640,64 @@ def dense_features(z, scores, lengths, places, structure, counts, row):  # type:
         at = 2 * _N + _PLACE[places[v]]
         row[at] = max(row[at], scores[v])
     at = 2 * _N + _PLACES
-    for i in range(4):
-        row[at + i] = structure[i]
-    row[at + 4] = np.log2(z.shape[0] + 1.0)
-    row[at + 5] = np.log2(counts[0] + 1.0)
-    row[at + 6] = np.log2(counts[1] + 1.0)
-    row[at + 7] = np.log2(longest + 1.0)
-    row[at + 8] = counts[2]
-    row[at + 9] = counts[3]
+    for i in range(_NEWS):
+        row[at + i] = news[i]
+    row[at + _NEWS] = rarity
+    at += _NEWS + 1
+    row[at] = np.log2(z.shape[0] + 1.0)
+    row[at + 1] = np.log2(counts[0] + 1.0)
+    row[at + 2] = np.log2(counts[1] + 1.0)
+    row[at + 3] = np.log2(longest + 1.0)
+    row[at + 4] = counts[2]
+    row[at + 5] = counts[3]
 
 
 @nb.njit(cache=True, nogil=True)
 def fuse(scores, structure, tail_points, tail_slopes, forest):  # type: ignore[no-untyped-def]
     """Return the request's score: worst value, plus structure, plus what the forest adds.
 
-    All three are -log10 p under held-out traffic, so that a sum is a product of p-values
-    (Fisher's method, without its claim of independence: the sum is calibrated again). Rounded to
-    float32, as calibration keeps it, so that equal requests stay ties.
+    All are -log10 p under held-out traffic, so that a sum is a product of p-values (Fisher's
+    method, without its claim of independence: the sum is calibrated again). Rounded to float32,
+    as calibration keeps it, so that equal requests stay ties. The last tail is the forest's.
     """
-    worst = 0.0
+    total = 0.0
     for v in range(scores.shape[0]):
-        worst = max(worst, scores[v])
-    z = min(SURPRISE_CAP, surprise(forest, tail_points[_N], tail_slopes[_N]))
-    return np.float32(worst + structure[0] + structure[1] + structure[2] + z)
+        total = max(total, scores[v])
+    for i in range(_NEWS):
+        total += structure[i]
+    return np.float32(total + min(SURPRISE_CAP, surprise(forest, tail_points[-1], tail_slopes[-1])))
 
 
 @nb.njit(cache=True, nogil=True)
 def score_request(  # type: ignore[no-untyped-def]
     buffer,
     cells,
-    new_endpoint,
+    new_path,
+    new_method,
+    new_composition,
     new_name,
-    new_here,
     rarity,
     size,
     body,
     rounds,
     problems,
+    first_type,
     image,
     tags,
     bits,
     escapes,
     seen,
-    usual,
+    longest,
+    shortest,
+    known,
+    known_bits,
+    word_bits,
+    token_rarity,
     symbols,
     fold,
+    words,
+    word_tokens,
+    tail_groups,
     scales,
     floors,
     weights,
@@ -454,40 +712,53 @@ def score_request(  # type: ignore[no-untyped-def]
 ):
     """Score one request; returns (score, forest score).
 
-    ``cells`` (int64, shape (n * 5,)) holds start, length, scope, group and place of each value;
-    the eight numbers after it are those of the dense features, one by one because each is
-    unboxed faster than a tuple of them. ``out`` is float32 of shape (n * measures + n + columns,):
-    surprises, value scores, dense features.
+    ``cells`` (int64, shape (n * 5,)) holds start, length, scope, type and place of each value;
+    the nine numbers after it are novelties in bits and those of the dense features, one by one
+    because each is unboxed faster than a tuple of them. ``out`` is float32 of shape
+    (n * measures + n + novelties + columns,): surprises, value scores, surprises of the
+    novelties, dense features.
     """
     n = cells.shape[0] // 5
     values = cells.reshape((n, 5))
     z = out[: n * _N].reshape((n, _N))
     scores = out[n * _N : n * _N + n]
-    row = out[n * _N + n :]
-    value_scores(
+    news = out[n * _N + n : n * _N + n + _NEWS]
+    row = out[n * _N + n + _NEWS :]
+    measure_values(
         buffer,
         values[:, 0],
         values[:, 1],
         values[:, 2],
         values[:, 3],
+        first_type,
         image,
         tags,
         bits,
         escapes,
         seen,
-        usual,
+        longest,
+        shortest,
+        known,
+        known_bits,
+        word_bits,
+        token_rarity,
         symbols,
         fold,
-        scales,
-        floors,
-        tail_points,
-        tail_slopes,
+        words,
+        word_tokens,
         z,
-        scores,
-        weights,
     )
-    structure = (new_endpoint, new_name, new_here, rarity)
+    groups = np.empty(n, np.int64)
+    for v in range(n):
+        groups[v] = tail_groups[values[v, 3]]
+    value_scores(z, values[:, 2], groups, scales, floors, weights, tail_points, tail_slopes, scores)
+    novelties = (new_path, new_method, new_composition, new_name)
+    first = tail_points.shape[0] - 1 - _NEWS
+    for i in range(_NEWS):
+        news[i] = min(
+            SURPRISE_CAP, surprise(novelties[i], tail_points[first + i], tail_slopes[first + i])
+        )
     counts = (size, body, rounds, problems)
-    dense_features(z, scores, values[:, 1], values[:, 4], structure, counts, row)
+    dense_features(z, scores, values[:, 1], values[:, 4], news, rarity, counts, row)
     forest = forest_score(row, step, feature, threshold, roots, normal)
-    return fuse(scores, structure, tail_points, tail_slopes, forest), forest
+    return fuse(scores, news, tail_points, tail_slopes, forest), forest

@@ -7,28 +7,31 @@ walk in a circle. Whatever does not fit is an ArtifactFormatError that names the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from cnaf.models.calibration import STEPS, Calibration
+from cnaf.models.calibration import STEPS, Calibration, SplitCalibration
 from cnaf.models.endpoints import EndpointTree
 from cnaf.models.errors import ArtifactFormatError
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Location
 from cnaf.models.forest import FlatForest
 from cnaf.models.forest_checks import check_forest
-from cnaf.models.kernels import MEASURES
+from cnaf.models.kernels import MEASURES, NOVELTIES
 from cnaf.models.ngrams import NgramTable
+from cnaf.models.prior import general_prior
 from cnaf.models.refusals import of_type, refused, require
 from cnaf.models.request_model import Endpoint, FieldProfile, RequestModel
+from cnaf.models.scoring import TAIL_GROUP_COUNT
+from cnaf.models.structure import News
 from cnaf.models.value_types import ValueType
 
 __all__ = ["MODEL_VERSION", "TARGET_RATES", "model_from_parts", "model_to_parts"]
 
 #: Raised whenever a reader of the previous version would score differently.
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 _MAX_PROFILES = 4096
 _MAX_ENDPOINTS = 65_536
 _MAX_TREES = 1000
@@ -44,6 +47,7 @@ _Arrays = Mapping[str, npt.NDArray[Any]]
 
 def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     """Return the model's JSON part and its arrays by name."""
+    # fmt: off
     described: dict[str, Any] = {
         "version": MODEL_VERSION,
         "measures": list(MEASURES),
@@ -51,34 +55,53 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
         "held_out": model.calibration.total,
         "forest_normal": model.forest.normal,
         "profiles": [
-            [p.location, p.name, p.value_type, p.sightings, p.sessions, p.usual_length]
+            [
+                p.location, p.name, p.kind, p.value_type, p.sightings, p.sessions, p.usual_length,
+                sorted(p.marks),
+            ]
             for p in model.profiles
         ],
         "endpoints": [
-            [e.method, e.template, e.sightings, _ranges(sorted(e.fields))] for e in model.endpoints
+            [
+                e.method, e.template, e.sightings, e.sessions, _ranges(sorted(e.fields)),
+                sorted(e.compositions), [e.news.sightings, e.news.once],
+            ]
+            for e in model.endpoints
         ],
+        "names": [model.names.sightings, model.names.once],
+        "news": {
+            place: {shape: [news.sightings, news.once] for shape, news in by_shape.items()}
+            for place, by_shape in model.tree.news().items()
+        },
+        "prior": model.prior,
+        "held_out_bodies": model.blocking.body.total,
         "templates": _without(model.tree.templates(), {e.template for e in model.endpoints}),
         # For people and other tools: scoring derives thresholds from the held-out scores.
-        "thresholds": {f"{rate:g}": _finite(model.blocking, rate) for rate in TARGET_RATES},
+        "thresholds": {
+            f"{rate:g}": _finite(model.blocking.thresholds(rate)) for rate in TARGET_RATES
+        },
     }
+    # fmt: on
     arrays: dict[str, npt.NDArray[Any]] = {
         "ngram_tags": model.table.tags,
         "ngram_bits": model.table.bits,
         "escapes": model.escapes,
         "seen": model.seen,
-        "usual": model.usual,
+        "longest": model.longest,
+        "shortest": model.shortest,
         "scales": model.scales,
         "tail_points": np.minimum(model.tail_points, _NEVER),
         "tail_slopes": model.tail_slopes,
-        "structure": model.structure,
         "forest_step": model.forest.step,
         "forest_feature": model.forest.feature,
         "forest_value": model.forest.value,
         "forest_roots": model.forest.roots,
         "held_out_scores": model.calibration.scores,
         "held_out_ranks": model.calibration.ranks,
-        "blocking_scores": model.blocking.scores,
-        "blocking_ranks": model.blocking.ranks,
+        "plain_scores": model.blocking.plain.scores,
+        "plain_ranks": model.blocking.plain.ranks,
+        "body_scores": model.blocking.body.scores,
+        "body_ranks": model.blocking.body.ranks,
     }
     return described, arrays
 
@@ -100,6 +123,11 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
     require(version == MODEL_VERSION, f"its model version {version} is unknown")
     require(described["measures"] == list(MEASURES), "its measures are not those of this release")
     require(described["columns"] == list(COLUMNS), "its features are not those of this release")
+    prior = general_prior().digest
+    require(
+        described["prior"] == prior,
+        "it was learned with another general prior than that of this release",
+    )
     profiles = tuple(_profile(row) for row in _rows(described, "profiles", _MAX_PROFILES))
     endpoints = tuple(
         _endpoint(row, len(profiles)) for row in _rows(described, "endpoints", _MAX_ENDPOINTS)
@@ -109,7 +137,10 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
     templates = {e.template for e in endpoints} | {_text(template) for template in others}
     scopes = len(profiles) + len(ValueType) + 1
     m = len(MEASURES)
+    tails = TAIL_GROUP_COUNT * m + len(NOVELTIES) + 1
     held_out = of_type(described["held_out"], int, "number of held-out requests")
+    bodies = of_type(described["held_out_bodies"], int, "number of held-out bodies")
+    require(0 <= bodies <= held_out, "it counts more bodies than requests")
     tags = _array(arrays, "ngram_tags", np.uint16, (None,))
     require(len(tags) >= 64, "the n-gram table is too small")
     # A table without an empty slot would make every lookup walk all probes.
@@ -117,18 +148,22 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
     return RequestModel(
         profiles,
         endpoints,
-        EndpointTree.of_templates(sorted(templates)),
+        EndpointTree.of_templates(sorted(templates), _places(described["news"])),
+        _news(described["names"]),
         NgramTable(tags, _array(arrays, "ngram_bits", np.uint8, (len(tags),))),
         _array(arrays, "escapes", np.uint8, (scopes, 2)),
         _array(arrays, "seen", np.uint64, (scopes,)),
-        _array(arrays, "usual", np.float32, (scopes,)),
+        _array(arrays, "longest", np.float32, (scopes,)),
+        _array(arrays, "shortest", np.float32, (scopes,)),
         _positive(_array(arrays, "scales", np.float32, (scopes, m)), "scales"),
-        _tails(_array(arrays, "tail_points", np.float32, (m + 1, STEPS))),
-        _positive(_array(arrays, "tail_slopes", np.float32, (m + 1,)), "tail_slopes"),
-        _array(arrays, "structure", np.float32, (3,)),
+        _tails(_array(arrays, "tail_points", np.float32, (tails, STEPS))),
+        _positive(_array(arrays, "tail_slopes", np.float32, (tails,)), "tail_slopes"),
         _forest(arrays, described["forest_normal"]),
         _calibration(arrays, "held_out", held_out),
-        _calibration(arrays, "blocking", held_out),
+        SplitCalibration(
+            _calibration(arrays, "plain", held_out - bodies), _calibration(arrays, "body", bodies)
+        ),
+        prior,
     )
 
 
@@ -139,19 +174,37 @@ def _rows(described: Mapping[str, Any], name: str, most: int) -> list[Any]:
 
 
 def _profile(row: Sequence[Any]) -> FieldProfile:
-    location, name, kind, sightings, sessions, usual = row
+    location, name, kind, value_type, sightings, sessions, usual, marks = row
     return FieldProfile(
-        Location(location), _text(name), ValueType(kind), int(sightings), int(sessions), int(usual)
-    )
+        Location(location), _text(name), ValueType(kind), ValueType(value_type), int(sightings),
+        int(sessions), int(usual), frozenset(_text(mark) for mark in marks),
+    )  # fmt: skip
 
 
 def _endpoint(row: Sequence[Any], profiles: int) -> Endpoint:
-    method, template, sightings, ranges = row
+    method, template, sightings, sessions, ranges, compositions, news = row
     fields: set[int] = set()
     for first, last in ranges:
         require(0 <= first <= last < profiles, f"endpoint {template!r} names no known field")
         fields.update(range(first, last + 1))
-    return Endpoint(_text(method), _text(template), int(sightings), frozenset(fields))
+    return Endpoint(
+        _text(method), _text(template), int(sightings), int(sessions), frozenset(fields),
+        frozenset(int(number) for number in compositions), _news(news),
+    )  # fmt: skip
+
+
+def _news(row: Sequence[Any]) -> News:
+    sightings, once = row
+    sound = type(sightings) is int and type(once) is int and 0 <= once <= sightings
+    require(sound, "its news are no counts")
+    return News(sightings, once)
+
+
+def _places(described: Mapping[str, Any]) -> dict[str, dict[str, News]]:
+    return {
+        _text(place): {_text(shape): _news(row) for shape, row in by_shape.items()}
+        for place, by_shape in of_type(described, dict, "news of paths").items()
+    }
 
 
 def _forest(arrays: _Arrays, normal: float) -> FlatForest:
@@ -173,7 +226,7 @@ def _forest(arrays: _Arrays, normal: float) -> FlatForest:
 def _calibration(arrays: _Arrays, name: str, total: int) -> Calibration:
     scores = _array(arrays, f"{name}_scores", np.float32, (None,))
     ranks = _array(arrays, f"{name}_ranks", np.int32, (len(scores),))
-    require(len(scores) > 0, "it was never calibrated")
+    require(len(scores) > 0 or not total, "it was never calibrated")
     require(bool((np.diff(scores) >= 0).all()), "calibration scores do not ascend")
     require(bool((ranks > 0).all() and (ranks <= total).all()), "calibration ranks are wrong")
     return Calibration(scores, ranks, total)
@@ -195,9 +248,8 @@ def _tails(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.where(points == _NEVER, np.float32(np.inf), points)
 
 
-def _finite(calibration: Calibration, rate: float) -> float | None:
-    threshold = calibration.threshold(rate)
-    return threshold if threshold < np.inf else None
+def _finite(thresholds: Iterable[float]) -> list[float | None]:
+    return [threshold if threshold < np.inf else None for threshold in thresholds]
 
 
 def _positive(array: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:

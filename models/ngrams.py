@@ -1,13 +1,14 @@
 """Hashed n-gram tables: how surprising is this piece of a value, in this field?
 
-Two kinds of trigrams are kept. *Class* trigrams run over the shape of a value (letters, digits,
-each punctuation mark by itself; runs collapsed) and carry syntax: a quote before a bracket.
-*Byte* trigrams run over its lower-cased bytes (digits folded) and carry vocabulary.
+Two kinds of trigrams are kept. *Token* trigrams run over the syntax of a value (words, numbers,
+each punctuation mark by itself, words of the lexicon by class) and carry its shape: a quote before
+a logical operator. *Byte* trigrams run over its lower-cased bytes (digits folded) and carry
+vocabulary.
 
-Every trigram lives in a *scope*: a field, a group of fields alike, or the whole image. A table
-maps (scope, kind, trigram) to a surprisal in quarter bits, computed at training time from
-conditional counts. What a scope has not seen costs its *escape*, the Good-Turing estimate of unseen
-mass, plus what the next wider scope says. So a lookup mostly needs one probe of one small array.
+Every trigram lives in a *scope*: a field, a group of fields alike, the whole image, or the general
+prior. A table maps (scope, kind, trigram) to a surprisal in quarter bits, computed at training time
+from conditional counts. A value that its field's scope does not explain pays the scope's *escape*
+once, the Good-Turing estimate of unseen mass, and is then held against the next wider one.
 
 Storage is open addressing with a 16-bit tag: nothing in it gives back a value, and a false match
 (probability about 2**-15 a probe) can only make an oddity look less odd by one trigram.
@@ -20,22 +21,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from cnaf.models.kernels import insert, value_grams
+from cnaf.models.lexicon import CLASS_NAMES, FIRST_CLASS, WORD_KEYS, WORD_TOKENS
 
 __all__ = [
     "BYTES",
-    "CLASSES",
     "END",
     "FOLD",
     "QUARTER_BITS",
     "SYMBOLS",
+    "TOKENS",
     "NgramTable",
     "build_table",
     "grams_of",
-    "symbol_name",
+    "token_name",
 ]
 
 #: Kinds of trigram, part of the hashed key.
-CLASSES, BYTES = 0, 1
+TOKENS, BYTES = 0, 1
 #: Surprisals are stored as unsigned bytes in units of a quarter bit: 0 to 63.75 bits.
 QUARTER_BITS = 4
 #: The symbol before the first and after the last of a value.
@@ -113,25 +115,29 @@ def build_table(hashes: npt.NDArray[np.uint64], quarter_bits: npt.NDArray[np.uin
 def grams_of(value: bytes) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
     """Return kinds and trigrams of one value, as the scoring kernel walks them."""
     array = np.frombuffer(value, np.uint8)
-    kinds = np.empty(2 * len(array) + 4, np.uint8)
-    grams = np.empty(2 * len(array) + 4, np.uint32)
-    count = value_grams(array, SYMBOLS, FOLD, kinds, grams)
+    kinds = np.empty(3 * len(array) + 8, np.uint8)
+    grams = np.empty(3 * len(array) + 8, np.uint32)
+    count = value_grams(array, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, kinds, grams)
     return kinds[:count], grams[:count]
 
 
-_SYMBOL_NAMES = {
+_HEXADECIMAL, _MIXED = 58, 59
+_TOKEN_NAMES = {
     1: "letters",
     2: "digits",
     3: "spaces",
     4: "line ends",
     5: "control characters",
+    _HEXADECIMAL: "hexadecimal literals",
+    _MIXED: "letters with digits",
+    **dict(enumerate(CLASS_NAMES, FIRST_CLASS)),
 }
 
 
-def symbol_name(symbol: int) -> str:
-    """Return a symbol class in words: ``letters``, or the punctuation mark itself."""
-    named = _SYMBOL_NAMES.get(symbol)
+def token_name(token: int) -> str:
+    """Return a token in words: ``letters``, ``event handlers``, or the punctuation mark itself."""
+    named = _TOKEN_NAMES.get(token)
     if named:
         return named
-    found = np.flatnonzero(symbol == SYMBOLS)
+    found = np.flatnonzero(token == SYMBOLS)
     return chr(int(found[0])) if len(found) else "nothing"

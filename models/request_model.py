@@ -16,23 +16,24 @@ import numpy as np
 import numpy.typing as npt
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Location
-from cnaf.models.kernels import MEASURES, fuse, score_request
+from cnaf.models.kernels import MEASURES, NOVELTIES, fuse, score_request
+from cnaf.models.lexicon import WORD_KEYS, WORD_TOKENS
 from cnaf.models.ngrams import FOLD, SYMBOLS, NgramTable
-from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS
+from cnaf.models.prior import general_prior
+from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS, SYNTAX_WEIGHTS, TAIL_GROUPS
+from cnaf.models.structure import NOTHING_SEEN, UNKNOWN, News, add_name, composition_of
 from cnaf.models.value_types import ValueType, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cnaf.models.calibration import Calibration
-    from cnaf.models.endpoints import EndpointTree
+    from cnaf.models.calibration import Calibration, SplitCalibration
+    from cnaf.models.endpoints import EndpointTree, PathMatch
     from cnaf.models.fields import Field, ParsedRequest
     from cnaf.models.forest import FlatForest
 
 __all__ = [
     "ENOUGH_SESSIONS",
     "ENOUGH_SIGHTINGS",
-    "NOTHING_NEW",
+    "FIRM_BITS",
     "TYPE_PREFIX",
     "VALUE_CAP",
     "Endpoint",
@@ -59,8 +60,10 @@ _CLIENT_HEADERS: Final = frozenset(
 )
 #: Shorter ones could be any part of a word, and the neutral name would make a value longer.
 _SHORTEST_HOST: Final = 4
-#: The structure of a request that is in no way new.
-NOTHING_NEW: Final = np.zeros(3, np.float32)
+#: News of structure counts towards a block from so many bits on, by novelty: where less than one
+#: sighting in 128 was new, and of paths in 1,024, for a page that the tests forgot must work.
+FIRM_BITS: Final = (10.0, 7.0, 7.0, 7.0)
+_NO_NEWS: Final = (0.0, 0.0, 0.0, 0.0)
 #: Paths whose template is kept; a path has at most the bytes of a target.
 _PATHS: Final = 512
 #: Bytes of a value that the kernel walks; an attack that starts later is the signatures' to find.
@@ -69,20 +72,30 @@ VALUE_CAP: Final = 16_384
 ENOUGH_SIGHTINGS: Final = 3
 #: Sessions from which on a field has statistics of its own.
 ENOUGH_SESSIONS: Final = 3
+#: Fields that take markup or code by design: more sessions must stay silent before a match speaks.
+_MANY_SESSIONS: Final = 20
+_CODE_BY_DESIGN: Final = frozenset({ValueType.MARKUP, ValueType.CODE, ValueType.BINARY})
 #: Bytes that tell the type of a value in a field that the image never showed.
 TYPE_PREFIX: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class FieldProfile:
-    """What is known of a field: its place and name, type, evidence and usual length in bytes."""
+    """What is known of a field: its place and name, type, evidence and usual length in bytes.
+
+    ``kind`` is the type whose statistics stand in where its own are thin; ``value_type`` what
+    people are told, which may say more (an enum of words). ``marks`` are the signature rules of
+    medium confidence that benign values of this field set off: there they say nothing.
+    """
 
     location: Location
     name: str
+    kind: ValueType
     value_type: ValueType
     sightings: int
     sessions: int
     usual_length: int
+    marks: frozenset[str] = frozenset()
 
     @property
     def thin(self) -> bool:
@@ -96,12 +109,19 @@ class FieldProfile:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A method and path template with its evidence and the profiles that it was seen with."""
+    """A method and path template with its evidence and the profiles that it was seen with.
+
+    ``compositions`` are the sets of fields that it was seen with (see
+    :func:`cnaf.models.structure.composition_of`), ``news`` how often one was new.
+    """
 
     method: str
     template: str
     sightings: int
+    sessions: int
     fields: frozenset[int]
+    compositions: frozenset[int]
+    news: News
 
     @property
     def thin(self) -> bool:
@@ -115,28 +135,30 @@ class RequestModel:
 
     Scopes are numbered: profile ``i`` is scope ``i``, value type ``t`` is scope
     ``len(profiles) + t``, the image is the last. ``escapes`` (uint8, (scopes, 2)), ``seen``
-    (uint64, (scopes,)), ``usual`` (float32, (scopes,)) and ``scales`` (float32,
-    (scopes, measures)) are per scope; ``tail_points`` (float32, (measures + 1, STEPS)) and
-    ``tail_slopes`` (float32, (measures + 1,)) per measure, the last row for the forest.
-    ``structure`` (float32, (3,)) is -log10 of how often held-out benign requests show an unseen
-    endpoint, an unseen field name, and a name unseen at its endpoint. ``calibration`` is that of
-    scores, ``blocking`` that of what :meth:`Scorer.blockable` makes of them.
+    (uint64, (scopes,)), ``longest`` and ``shortest`` (float32, (scopes,)) and ``scales`` (float32,
+    (scopes, measures)) are per scope. ``tail_points`` (float32, (tails, STEPS)) and
+    ``tail_slopes`` (float32, (tails,)) hold a row for each measure of each group of types, for
+    each novelty, and the forest's. ``names`` is the news of field names. ``calibration`` is that
+    of scores, ``blocking`` that of what :meth:`Scorer.blockable` makes of them. ``prior`` is the
+    digest of the general prior that all this was learned with.
     """
 
     profiles: tuple[FieldProfile, ...]
     endpoints: tuple[Endpoint, ...]
     tree: EndpointTree
+    names: News
     table: NgramTable
     escapes: npt.NDArray[np.uint8]
     seen: npt.NDArray[np.uint64]
-    usual: npt.NDArray[np.float32]
+    longest: npt.NDArray[np.float32]
+    shortest: npt.NDArray[np.float32]
     scales: npt.NDArray[np.float32]
     tail_points: npt.NDArray[np.float32]
     tail_slopes: npt.NDArray[np.float32]
-    structure: npt.NDArray[np.float32]
     forest: FlatForest
     calibration: Calibration
-    blocking: Calibration
+    blocking: SplitCalibration
+    prior: str
 
     @property
     def image_scope(self) -> int:
@@ -149,8 +171,9 @@ class Score:
     """How odd a request is for the image; made once a request, so not frozen (1 us).
 
     ``score`` is what calibration turns into a p-value. ``endpoint`` is None where the image never
-    showed this method and template. ``unseen`` are the indices of fields with new names;
-    ``indices`` those of all scored fields, whose numbers stand in ``out`` as the kernel left them.
+    showed this method and template. ``news`` is in bits, by novelty. ``unseen`` are the indices of
+    fields with new names; ``indices`` those of all scored fields, whose numbers stand in ``out``
+    as the kernel left them.
     """
 
     score: float
@@ -158,6 +181,7 @@ class Score:
     method: str
     template: str
     endpoint: Endpoint | None
+    news: tuple[float, float, float, float]
     unseen: list[int]
     indices: list[int]
     out: npt.NDArray[np.float32]
@@ -174,12 +198,18 @@ class Score:
         n, m = len(self.indices), len(MEASURES)
         return self.out[n * m : n * m + n]
 
+    @property
+    def novelties(self) -> npt.NDArray[np.float32]:
+        """-log10 p of each novelty of the structure: float32, shape (novelties,)."""
+        start = len(self.indices) * (len(MEASURES) + 1)
+        return self.out[start : start + len(NOVELTIES)]
 
-def is_learned(field: Field) -> bool:
-    """Say whether a model speaks about this field at all."""
-    if field.location is Location.HEADER:
-        return field.name not in _CLIENT_HEADERS and not field.name.startswith("sec-")
-    return field.location is not Location.FILE
+
+def is_learned(location: Location, name: str) -> bool:
+    """Say whether a model holds n-grams of this field at all."""
+    if location is Location.HEADER:
+        return name not in _CLIENT_HEADERS and not name.startswith("sec-")
+    return location is not Location.FILE
 
 
 def is_news(location: Location) -> bool:
@@ -211,47 +241,60 @@ class Scorer:
 
     def __init__(self, model: RequestModel) -> None:
         self.model = model
-        groups = [len(model.profiles) + p.value_type for p in model.profiles]
+        first_type = len(model.profiles)
         # Per location, for hashing an enum member costs more than the look-up: a field's profile,
-        # scope, group and place, or nothing where the field is not scored.
+        # scope, type and place, or nothing where the field is not scored.
         self._known: tuple[dict[str, tuple[int, int, int, int] | tuple[()]], ...]
         self._known = tuple({} for _ in Location)
-        self._known[Location.HEADER].update(dict.fromkeys(_CLIENT_HEADERS, ()))
         for index, profile in enumerate(model.profiles):
-            where, group = int(profile.location), groups[index]
-            scored = not profile.thin or is_news(profile.location)
-            scope = group if profile.thin else index
-            self._known[where][profile.name] = (index, scope, group, where) if scored else ()
+            where = int(profile.location)
+            scored = is_learned(profile.location, profile.name) and (
+                not profile.thin or is_news(profile.location)
+            )
+            scope = first_type + profile.kind if profile.thin else index
+            self._known[where][profile.name] = (
+                (index, scope, int(profile.kind), where) if scored else ()
+            )
+        self._known[Location.HEADER].update(dict.fromkeys(_CLIENT_HEADERS, ()))
         total = sum(e.sightings for e in model.endpoints)
         self._unseen_rarity = log2(total + 1)
         self._endpoints = {
             (e.method, e.template): (e, log2((total + 1) / (e.sightings + 1)))
             for e in model.endpoints
         }
+        self._methods: dict[str, News] = {}
+        for e in model.endpoints:
+            old = self._methods.get(e.template, NOTHING_SEEN)
+            self._methods[e.template] = News(
+                old.sightings + e.sessions, old.once + (e.sessions == 1)
+            )
         # Few paths make most of the traffic.
-        self._template = lru_cache(_PATHS)(lambda path: model.tree.match(path).template)
-        self._costs = tuple(float(cost) for cost in model.structure)
-        table, forest = model.table, model.forest
+        self._match = lru_cache(_PATHS)(model.tree.match)
+        self._new_name = model.names.bits
+        self._profiles = {(p.location, p.name): p for p in model.profiles}
+        table, forest, prior = model.table, model.forest, general_prior()
         self._fixed = (
-            model.image_scope, table.tags, table.bits, model.escapes, model.seen, model.usual,
-            SYMBOLS, FOLD, model.scales, MEASURE_FLOORS, MEASURE_WEIGHTS, model.tail_points,
-            model.tail_slopes, forest.step, forest.feature, forest.value, forest.roots,
-            forest.normal,
+            first_type, model.image_scope, table.tags, table.bits, model.escapes, model.seen,
+            model.longest, model.shortest, prior.table.tags, prior.table.bits, prior.word_bits,
+            prior.rarity, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, TAIL_GROUPS, model.scales,
+            MEASURE_FLOORS, MEASURE_WEIGHTS, model.tail_points, model.tail_slopes, forest.step,
+            forest.feature, forest.value, forest.roots, forest.normal,
         )  # fmt: skip
 
     def score(self, request: ParsedRequest) -> Score:
         """Return the request's score; pure, and never raises on a request's content."""
-        indices, profiles, unseen, cells, rounds, buffer = self._resolve(request)
-        template = self._template(request.path)
+        indices, order, unseen, cells, rounds, buffer = self._resolve(request)
+        path = self._match(request.path)
         endpoint, rarity = self._endpoints.get(
-            (request.method, template), (None, self._unseen_rarity)
+            (request.method, path.template), (None, self._unseen_rarity)
         )
+        news = self._news(path, endpoint, order, bool(unseen))
         n = len(indices)
-        out = np.empty(n * len(MEASURES) + n + len(COLUMNS), np.float32)
+        out = np.empty(n * (len(MEASURES) + 1) + len(NOVELTIES) + len(COLUMNS), np.float32)
         score, forest = score_request(
             np.frombuffer(buffer, np.uint8),
             np.array(cells, np.int64),
-            *self._structure(endpoint, profiles, unseen),
+            *news,
             rarity,
             float(len(request.buffer)),
             float(request.body_bytes),
@@ -260,45 +303,71 @@ class Scorer:
             *self._fixed,
             out,
         )
-        return Score(score, forest, request.method, template, endpoint, unseen, indices, out)
+        return Score(
+            score, forest, request.method, path.template, endpoint, news, unseen, indices, out
+        )
 
     def blockable(self, request: ParsedRequest, score: Score) -> float:
-        """Return the score without what being new added, where CI knows little of the endpoint.
+        """Return the score without what rests on little evidence.
 
-        That is structure, and the path: one that the tests forgot reads odd by itself.
+        That is news where the image shows news all the time, and the words of a path that CI
+        never requested: one that the tests forgot reads odd by itself.
         """
-        if score.endpoint is not None and not score.endpoint.thin:
+        firm = [bits >= need for bits, need in zip(score.news, FIRM_BITS, strict=True)]
+        if score.endpoint is not None and (firm == [True] * 4 or score.news == _NO_NEWS):
             return score.score
-        fields = request.fields
-        elsewhere = [fields[index].location is not Location.PATH for index in score.indices]
-        values, model = score.values[np.array(elsewhere, bool)], self.model
-        return float(fuse(values, NOTHING_NEW, model.tail_points, model.tail_slopes, score.forest))
+        model, values = self.model, score.values
+        if score.endpoint is None and not firm[0]:
+            values = values.copy()
+            for position, index in enumerate(score.indices):
+                if request.fields[index].location is Location.PATH:
+                    values[position] = score.surprises[position] @ SYNTAX_WEIGHTS
+        novelties = np.where(firm, score.novelties, np.float32(0.0)).astype(np.float32)
+        return float(fuse(values, novelties, model.tail_points, model.tail_slopes, score.forest))
+
+    def speaks_against(self, rule: str, field: Field, score: Score) -> bool | None:
+        """Say whether a medium rule's match means an attack in this field; None for too few data.
+
+        It does where the endpoint or the field is new to the image, and where enough benign values
+        of the field are known and none of them set the rule off; where some did, it does not.
+        """
+        if score.endpoint is None:
+            return True
+        profile = self._profiles.get((field.location, field.name))
+        if profile is None:
+            return True
+        if rule in profile.marks:
+            return False
+        by_design = profile.kind in _CODE_BY_DESIGN
+        enough = profile.sessions >= (_MANY_SESSIONS if by_design else ENOUGH_SESSIONS)
+        return True if enough else None
 
     def _resolve(
         self, request: ParsedRequest
-    ) -> tuple[list[int], list[int], list[int], list[int], int, bytes]:
-        """Return scored fields, their profiles, those with new names, cells, rounds and bytes."""
+    ) -> tuple[list[int], dict[int, int], list[int], list[int], int, bytes]:
+        """Return scored fields, composition, fields with new names, cells, rounds and bytes."""
         indices: list[int] = []
-        profiles: list[int] = []
+        order: dict[int, int] = {}
         unseen: list[int] = []
         cells: list[int] = []
         most_rounds = 0
         known, starts, host = self._known, request.starts, request.host
+        first_type = len(self.model.profiles)
         neutral: list[bytes] = []
         end = len(request.buffer)
         for index, field in enumerate(request.fields):
             location, name, value, rounds = field
             found = known[location].get(name)
             if found:
-                profile, scope, group, place = found
-                profiles.append(profile)
-            elif found is None and is_news(location) and is_learned(field):
+                profile, scope, kind, place = found
+            elif found is None and is_news(location) and is_learned(location, name):
                 # A new name leans on values of the kind that it carries.
-                scope = group = len(self.model.profiles) + kind_of(value[:TYPE_PREFIX])
-                place = int(location)
+                profile, kind = UNKNOWN, int(kind_of(value[:TYPE_PREFIX]))
+                scope, place = first_type + kind, int(location)
                 unseen.append(index)
             else:
                 continue
+            add_name(order, place, profile)
             indices.append(index)
             start = starts[index]
             if host and host in value:
@@ -308,17 +377,23 @@ class Scorer:
                 end += len(value)
             length = len(value)
             cells += (
-                start, length if length < VALUE_CAP else VALUE_CAP, scope, group, place,
+                start, length if length < VALUE_CAP else VALUE_CAP, scope, kind, place,
             )  # fmt: skip
             most_rounds = max(most_rounds, rounds)
         buffer = b"".join((request.buffer, *neutral)) if neutral else request.buffer
-        return indices, profiles, unseen, cells, most_rounds, buffer
+        return indices, order, unseen, cells, most_rounds, buffer
 
-    def _structure(
-        self, endpoint: Endpoint | None, profiles: Sequence[int], unseen: Sequence[int]
-    ) -> tuple[float, float, float]:
-        new_endpoint, new_name, new_here = self._costs
-        name_cost = new_name if unseen else 0.0
+    def _news(
+        self, path: PathMatch, endpoint: Endpoint | None, order: dict[int, int], unseen: bool
+    ) -> tuple[float, float, float, float]:
+        """Return the bits of each novelty; a new path has no fields to compare with."""
+        new_name = self._new_name if unseen else 0.0
         if endpoint is None:
-            return new_endpoint, name_cost, 0.0
-        return 0.0, name_cost, 0.0 if endpoint.fields.issuperset(profiles) else new_here
+            methods = self._methods.get(path.template) if path.known else None
+            if methods is None:
+                return path.news, 0.0, 0.0, new_name
+            return 0.0, methods.bits, 0.0, new_name
+        composition = composition_of(order)
+        if composition in endpoint.compositions:
+            return _NO_NEWS
+        return 0.0, 0.0, endpoint.news.bits, new_name

@@ -9,13 +9,34 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from cnaf.models.value_types import ValueType
 
-__all__ = ["MEASURE_FLOORS", "MEASURE_WEIGHTS"]
+__all__ = [
+    "MEASURE_FLOORS",
+    "MEASURE_WEIGHTS",
+    "SYNTAX_WEIGHTS",
+    "TAIL_GROUPS",
+    "TAIL_GROUP_COUNT",
+]
 
 #: What a measure must exceed before a field that never varied counts it: one odd trigram (8
-#: quarter bits of shape, 16 of vocabulary), 1 to 1.5 bits on average, a third of a symbol.
-MEASURE_FLOORS: npt.NDArray[np.float32] = np.array([8.0, 4.0, 16.0, 6.0, 0.3, 0.3], np.float32)
-#: Means repeat what peaks say, at half the weight. A new kind of character and a greater length are
-#: what benign news mostly looks like (half of the false positives of held-out sessions rested on
-#: them alone): they support the others and do not decide.
-MEASURE_WEIGHTS: npt.NDArray[np.float32] = np.array([1.0, 0.5, 1.0, 0.5, 0.5, 0.25], np.float32)
+#: quarter bits of syntax, 16 of vocabulary), 1 to 1.5 bits on average, two bits of new tokens, a
+#: third of a doubling.
+MEASURE_FLOORS: npt.NDArray[np.float32] = np.array([8.0, 4.0, 16.0, 6.0, 2.0, 0.3, 0.3], np.float32)
+#: Syntax and new kinds of token decide; vocabulary and length are what benign news mostly looks
+#: like, so that they support the others.
+MEASURE_WEIGHTS: npt.NDArray[np.float32] = np.array(
+    [1.0, 0.5, 0.5, 0.5, 1.0, 0.25, 0.25], np.float32
+)
+#: Of a path that CI never requested only syntax counts: its words and its length are news by
+#: themselves.
+SYNTAX_WEIGHTS: npt.NDArray[np.float32] = np.array([1.0, 0.5, 0.0, 0.0, 1.0, 0.0, 0.0], np.float32)
+_RICH = frozenset(
+    {ValueType.NAME, ValueType.TEXT, ValueType.MARKUP, ValueType.BINARY, ValueType.CODE}
+)
+#: Which tails a type is held against: what people write, what machines draw at random, the rest.
+#: What is written has a long tail, which must not hide an oddity in a number.
+TAIL_GROUPS: npt.NDArray[np.int64] = np.array(
+    [1 if t in _RICH else 2 if t is ValueType.TOKEN else 0 for t in ValueType], np.int64
+)
+TAIL_GROUP_COUNT = 3

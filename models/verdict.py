@@ -45,7 +45,9 @@ class Evidence:
     the request, as ``location:name`` (``query:orderby``, ``header:user-agent``). ``start`` and
     ``end`` are byte offsets into the canonical (decoded) value; ``excerpt`` shows that value
     around them, at most 256 bytes, decoded for display; ``marks`` are the odd parts of the
-    excerpt as (start, end) character offsets into it. ``expected`` and ``seen`` are sentences.
+    excerpt as (start, end) character offsets into it. ``expected``, ``seen`` and ``would_pass``
+    are phrases: what is normal there, what came, and what of it would have been normal.
+    ``p_value`` is the share of held-out benign values, or requests, that are at least so odd.
     """
 
     detector: Detector
@@ -61,6 +63,7 @@ class Evidence:
     marks: tuple[tuple[int, int], ...] = ()
     p_value: float | None = None
     tags: tuple[str, ...] = ()
+    would_pass: str = ""
 
 
 @dataclass(frozen=True, slots=True)

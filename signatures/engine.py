@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnaf.models.fields import SEPARATOR
+from cnaf.models.verdict import Confidence
 from cnaf.signatures.compiler import compile_rules
 from cnaf.signatures.rule_files import built_in_rules
 from cnaf.signatures.tokenizers import is_injection
@@ -30,15 +31,20 @@ __all__ = ["SignatureEngine", "SignatureMatch"]
 #: A match is shown from at most so many bytes before its end; an excerpt is shorter still.
 _SHOWN = 512
 
+_STEPS = {Confidence.LOW: 0, Confidence.MEDIUM: 1, Confidence.HIGH: 2}
 # Pattern number and end of a match.
 _Hit = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureMatch:
-    """A rule, and the first field that it matches: byte offsets into the canonical value."""
+    """A rule, and the first field that it matches: byte offsets into the canonical value.
+
+    ``confidence`` is the rule's, or less where the field takes prose.
+    """
 
     rule: Rule
+    confidence: Confidence
     field_index: int
     start: int
     end: int
@@ -64,7 +70,7 @@ class SignatureEngine:
         return cls(built_in_rules() if rules is None else rules)
 
     def match(self, request: ParsedRequest) -> tuple[SignatureMatch, ...]:
-        """Return at most one match a rule, that of the first field in which it holds."""
+        """Return at most one match a rule, that of the first field in which it says most."""
         hits = self._hits
         try:
             self._scan(request.buffer, self._on_hit)
@@ -75,25 +81,27 @@ class SignatureEngine:
             # Also after an error: no hit of one request may be taken for one of the next.
             hits.clear()
         matches: dict[int, SignatureMatch] = {}
-        for rule, field, hit in self._judged(request, found):
-            if rule not in matches:
+        for rule, field, confidence, hit in self._judged(request, found):
+            if rule not in matches or _STEPS[confidence] > _STEPS[matches[rule].confidence]:
                 span = self._span(request, field, hit, found)
-                matches[rule] = SignatureMatch(self.rules[rule], field, *span)
+                matches[rule] = SignatureMatch(self.rules[rule], confidence, field, *span)
         return tuple(matches[rule] for rule in sorted(matches))
 
-    def _judged(self, request: ParsedRequest, found: set[_Hit]) -> Iterator[tuple[int, int, _Hit]]:
-        """Yield rule, field and hit, in the order of the ends, where the rule judges the field."""
+    def _judged(
+        self, request: ParsedRequest, found: set[_Hit]
+    ) -> Iterator[tuple[int, int, Confidence, _Hit]]:
+        """Yield rule, field, confidence and hit, in the order of the ends, where a rule judges."""
         starts = request.starts
-        verdicts: dict[tuple[int, int], bool] = {}
+        verdicts: dict[tuple[int, int], Confidence | None] = {}
         for end, pattern in sorted((end, pattern) for pattern, end in found):
             rule = self._patterns[pattern][0]
             # The last byte of a match is in its field, or is the separator behind it.
             field = bisect_right(starts, end - 1) - 1
-            verdict = verdicts.get((rule, field))
-            if verdict is None:
-                verdict = verdicts[rule, field] = _judge(self.rules[rule], request, field)
-            if verdict:
-                yield rule, field, (pattern, end)
+            if (rule, field) not in verdicts:
+                verdicts[rule, field] = _judge(self.rules[rule], request, field)
+            verdict = verdicts[rule, field]
+            if verdict is not None:
+                yield rule, field, verdict, (pattern, end)
 
     def _span(
         self, request: ParsedRequest, field: int, hit: _Hit, found: set[_Hit]
@@ -135,11 +143,12 @@ class SignatureEngine:
             self._hits.clear()
 
 
-def _judge(rule: Rule, request: ParsedRequest, field_index: int) -> bool:
+def _judge(rule: Rule, request: ParsedRequest, field_index: int) -> Confidence | None:
     field = request.fields[field_index]
-    if not rule.looks_at(field):
-        return False
-    return rule.syntax is None or is_injection(rule.syntax, field.value)
+    confidence = rule.confidence_in(field)
+    if confidence is None or rule.syntax is None or is_injection(rule.syntax, field.value):
+        return confidence
+    return None
 
 
 def _collector(hits: list[_Hit]) -> Callable[[int, int, int, int, object], None]:

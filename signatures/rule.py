@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from cnaf.models.fields import Field, Location
-
-if TYPE_CHECKING:
-    from cnaf.models.verdict import Confidence
+from cnaf.models.verdict import Confidence
 
 __all__ = ["Pattern", "Rule", "Sample", "Severity", "Syntax", "Targets"]
 
@@ -53,12 +50,14 @@ class Targets:
     """Which fields a rule looks at: whole locations, and single names in or out of them.
 
     Names are lower-case and compared without regard to case. An exception wins over a location,
-    a name wins over nothing else.
+    a name wins over nothing else. In ``prose`` people write texts, and what they quote is no
+    attack: there a match says one step less.
     """
 
     locations: frozenset[Location]
     names: frozenset[tuple[Location, str]] = frozenset()
     exceptions: frozenset[tuple[Location, str]] = frozenset()
+    prose: frozenset[tuple[Location, str]] = frozenset()
 
     def covers(self, field: Field) -> bool:
         """Return whether the rule looks at this field."""
@@ -81,7 +80,7 @@ class Rule:
     """One attack technique.
 
     ``confidence`` HIGH means that a match alone may block: it practically never matches benign
-    traffic. ``max_length`` is the longest value, in bytes, that the rule judges (0: any): what is
+    traffic. ``max_length`` is the longest value, in bytes, in which that holds (0: any): what is
     an attack as a search term can be a code sample in an article. ``expected`` is the sentence
     that evidence shows. With a ``syntax`` the patterns only choose what its tokenizer sees.
     """
@@ -99,10 +98,15 @@ class Rule:
     max_length: int = 0
     syntax: Syntax | None = None
 
-    def looks_at(self, field: Field) -> bool:
-        """Return whether the rule judges this field, by its place and its length."""
-        fits = not self.max_length or len(field.value) <= self.max_length
-        return fits and self.targets.covers(field)
+    def confidence_in(self, field: Field) -> Confidence | None:
+        """Return what a match in this field says, by its place and length; None for nothing."""
+        if not self.targets.covers(field):
+            return None
+        short = not self.max_length or len(field.value) <= self.max_length
+        prose = self.targets.prose
+        if short and not (prose and _key(field) in prose):
+            return self.confidence
+        return Confidence.MEDIUM if self.confidence is Confidence.HIGH else Confidence.LOW
 
 
 def _key(field: Field) -> tuple[Location, str]:

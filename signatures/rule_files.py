@@ -5,8 +5,9 @@ pattern may hold ``(?&name)`` where the file's ``[fragments]`` define that piece
 matches a NUL, and a negated class need not say so. Samples are strings of canonical bytes, as
 Latin-1 where they are not ASCII (``"\\u00e5"`` is the byte E5), or tables of ``value`` and ``in``
 (``"header:user-agent"``). Targets are locations (``"query"``), named fields (``"header:referer"``),
-exceptions (``"!form:content"``) and two short forms: ``"@values"``, all that an app is told, and
-``"!@prose"``, not where people write texts.
+exceptions (``"!form:content"``), fields of prose, where a match says one step less
+(``"~form:content"``), and two short forms: ``"@values"``, all that an app is told, and
+``"~@prose"``, where people write texts.
 
     [[rule]]
     id = "cnaf-sqli-001"          stable, its prefix is the file's class
@@ -50,7 +51,7 @@ _PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\.", re.DOTALL)
 _WITHOUT_NUL = {".": r"[^\x00]", r"\S": r"[^\s\x00]", r"\W": r"[^\w\x00]", r"\D": r"[^\d\x00]"}
 _LOCATIONS = {location.label: location for location in Location}
 #: Names under which people write texts: articles, comments, source code. A code sample is normal
-#: there, so rules that block by themselves leave them to rules of medium confidence.
+#: there, so a match says one step less.
 _PROSE = (
     "body", "code", "comment", "comment_content", "content", "content.raw", "css", "customized",
     "data[wp_autosave][content]", "data[wp_autosave][excerpt]", "description", "excerpt",
@@ -61,7 +62,7 @@ _PROSE = (
 _SHORT_TARGETS = {
     "@values": ("path", "query", "form", "json", "xml", "multipart", "cookie", "body",
                 "header:user-agent", "header:referer", "header:x-forwarded-for"),
-    "!@prose": tuple(f"!{label}:{name}" for label in ("form", "json", "multipart")
+    "~@prose": tuple(f"~{label}:{name}" for label in ("form", "json", "multipart")
                      for name in _PROSE),
 }  # fmt: skip
 #: Samples that a rule must bring of either kind.
@@ -259,19 +260,22 @@ def _targets(reader: _Reader) -> Targets:
     locations: set[Location] = set()
     names: set[tuple[Location, str]] = set()
     exceptions: set[tuple[Location, str]] = set()
+    prose: set[tuple[Location, str]] = set()
     texts = chain.from_iterable(_SHORT_TARGETS.get(t, (t,)) for t in reader.texts("targets"))
     for text in texts:
-        label, colon, name = text.removeprefix("!").partition(":")
+        label, colon, name = text.lstrip("!~").partition(":")
         location = _LOCATIONS.get(label)
-        if location is None or (colon and not name) or (text.startswith("!") and not name):
-            raise reader.wrong("targets", f"location, location:name or !location:name: {text!r}")
+        if location is None or (colon and not name) or (text[0] in "!~" and not name):
+            raise reader.wrong("targets", f"location, or [!~]location:name: {text!r}")
         if text.startswith("!"):
             exceptions.add((location, name.lower()))
+        elif text.startswith("~"):
+            prose.add((location, name.lower()))
         elif name:
             names.add((location, name.lower()))
         else:
             locations.add(location)
-    return Targets(frozenset(locations), frozenset(names), frozenset(exceptions))
+    return Targets(frozenset(locations), frozenset(names), frozenset(exceptions), frozenset(prose))
 
 
 def _samples(reader: _Reader, key: str, targets: Targets) -> tuple[Sample, ...]:

@@ -1,0 +1,1 @@
+"""Public data sets, injected attacks and baselines: how well the detectors do."""
