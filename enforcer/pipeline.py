@@ -10,7 +10,7 @@ Fusion, in one table (evidence of the strongest kind decides):
     anomaly beyond the target         block (structure alone never: see below)
     medium evidence in a new field    block: no benign value of the image speaks for it
     medium evidence in a plain field  block: its benign values never set the rule off
-    the same where few are known      block if value or request is odd, else alert
+    the same where few are known      block if value or request is odd, but no article
     medium evidence elsewhere         alert: markup is normal in an editor's article
     anomaly beyond the alert rate     alert
     low evidence                      pass
@@ -34,6 +34,7 @@ from cnaf.models.parsing import RequestParser
 from cnaf.models.request_model import RequestModel, Score, Scorer
 from cnaf.models.verdict import Action, Confidence, Detector, Evidence, Verdict
 from cnaf.signatures.engine import SignatureEngine, SignatureMatch
+from cnaf.signatures.rule import is_prose
 
 __all__ = ["Inspector", "Policy"]
 
@@ -60,6 +61,10 @@ class Policy:
 #: Value score from which on a field is odd enough to support a rule that matched in it. Of the
 #: values in held-out benign requests of the recorded corpus, 0.6 % reach it.
 _ODD_VALUE = 3.5
+
+
+#: Bytes of prose from which on an attack may well be quoted in it.
+_ARTICLE = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,8 @@ class Inspector:
             field = parsed.fields[match.field_index]
             said = self._scorer.speaks_against(match.rule.id, field, score)
             odd = odd_request or values.get(match.field_index, 0.0) >= _ODD_VALUE
-            if said or (said is None and odd):
+            article = is_prose(field) and len(field.value) > _ARTICLE
+            if said or (said is None and odd and not article):
                 return True
         return False
 

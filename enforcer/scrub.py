@@ -25,7 +25,7 @@ from cnaf.models.decoding import canonical, decode_carrier
 from cnaf.models.exchange import Request
 from cnaf.models.fields import Location
 from cnaf.models.limits import Limits
-from cnaf.models.ngrams import SYMBOLS, symbol_name
+from cnaf.models.ngrams import SYMBOLS, token_name
 from cnaf.models.parsing import RequestParser, decode_path
 from cnaf.models.verdict import Detector, Evidence
 
@@ -256,7 +256,7 @@ def _scrubbed(value: bytes, *, kinds: bool = False) -> str:
 
 def _description(value: bytes) -> str:
     """Return length and kinds of character: ``12 bytes: letters, spaces, ', =``."""
-    names = [symbol_name(symbol) for symbol in sorted({int(SYMBOLS[byte]) for byte in value})]
+    names = [token_name(symbol) for symbol in sorted({int(SYMBOLS[byte]) for byte in value})]
     return _size(value) + (f": {', '.join(names[:_MAX_KINDS])}" if names else "")
 
 

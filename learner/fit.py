@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from cnaf.models.endpoints import EndpointTree
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Location
 from cnaf.models.kernels import (
+    CHANNELS,
     MEASURES,
     NOVELTIES,
     SURPRISE_CAP,
@@ -61,8 +62,6 @@ Progress = Callable[[str, int, int], None]
 _M = len(MEASURES)
 #: A field's own scale counts against its group's as if the group had shown so many values.
 _PRIOR_VALUES = 8.0
-_NOTHING = Calibration(np.zeros(0, np.float32), np.zeros(0, np.int32), 0)
-_UNCALIBRATED = (_NOTHING, SplitCalibration(_NOTHING, _NOTHING))
 #: A group of types has tails of its own from so many values on.
 _GROUP_VALUES = 50
 #: Scores kept above the median in full; the rest is thinned (see Calibration).
@@ -82,8 +81,8 @@ class FitOptions:
 class FitResult:
     """A model and what calibrated it: out-of-fold scores, and their blockable part.
 
-    Both are float64, one a request; ``bodies`` (bool) says which have a body, ``sessions`` (int64)
-    which belong together.
+    Both are float64, one a distinct request; ``bodies`` (bool) says which have a body,
+    ``sessions`` and ``folds`` (int64) which belong together.
     """
 
     model: RequestModel
@@ -91,6 +90,7 @@ class FitResult:
     blockable: npt.NDArray[np.float64]
     bodies: npt.NDArray[np.bool_]
     sessions: npt.NDArray[np.int64]
+    folds: npt.NDArray[np.int64]
 
 
 def fit(samples: Samples, options: FitOptions, progress: Progress) -> FitResult:
@@ -152,38 +152,48 @@ class _Fit:
         news = np.zeros((len(samples.requests), len(NOVELTIES)))
         for index, row in ((i, row) for h in held for i, row in h.flags.items()):
             news[index] = row.news
-        news_tails = [fit_tail(news[:, k]) for k in range(len(NOVELTIES))]
+        # From here on a request counts once, however many sent it.
+        distinct = samples.distinct()
+        news_tails = [fit_tail(news[distinct, k]) for k in range(len(NOVELTIES))]
         novelties = _novelties(news, news_tails)
         rows, scores, forgotten = self._rows(held, where, surprises, novelties)
         forest, forest_held = self._forest(rows)
-        tails += [*news_tails, fit_tail(forest_held)]
-        points = np.stack([t[0] for t in tails])
-        slopes = np.array([t[1] for t in tails], np.float32)
+        tails += [*news_tails, fit_tail(forest_held[distinct])]
+        firm = (novelties * (news >= FIRM_BITS)).astype(np.float32)
+        unknown = {i for h in held for i, row in h.flags.items() if row.unseen_endpoint}
+        kept = {
+            i: forgotten[i] if i in unknown and news[i, 0] < FIRM_BITS else scores[i]
+            for i in distinct.tolist()
+        }
+        # The channels' tails come from what may block; flat ones stand in while they are measured.
+        flat = fit_tail(np.zeros(1))
+        channels = np.empty((len(distinct), len(CHANNELS)))
+        points, slopes = _stacked([*tails, flat, flat, flat])
+        for n, i in enumerate(kept):
+            fuse(kept[i], firm[i], points, slopes, forest_held[i], channels[n])
+        tails += [fit_tail(channels[:, k]) for k in range(len(CHANNELS))]
+        points, slopes = _stacked(tails)
+        held_out, blockable = np.empty(len(distinct)), np.empty(len(distinct))
+        scratch = np.empty(len(CHANNELS))
+        for n, i in enumerate(kept):
+            odd = forest_held[i]
+            held_out[n] = fuse(scores[i], novelties[i], points, slopes, odd, scratch)
+            blockable[n] = fuse(kept[i], firm[i], points, slopes, odd, scratch)
         self.progress("Counting all sessions", 0, 1)
         final = self.tally.statistics(total)
         everything = np.ones(len(samples.requests), bool)
         tree = samples.tree(everything)
-        sessions = np.array([request.session for request in samples.requests], np.int64)
-        bodies = np.array([request.counts[1] > 0 for request in samples.requests], bool)
+        chosen = [samples.requests[i] for i in distinct]
+        sessions = np.array([request.session for request in chosen], np.int64)
+        bodies = np.array([request.counts[1] > 0 for request in chosen], bool)
         model = RequestModel(
             self._profiles(), self._endpoints(tree), tree, self._names(everything), final.table,
             final.escapes, final.seen, final.longest, final.shortest, scales, points, slopes,
-            forest, *_UNCALIBRATED, general_prior().digest,
+            forest, calibrate(held_out, sessions), split_calibration(blockable, bodies, sessions),
+            general_prior().digest,
         )  # fmt: skip
-        requests, blockable = np.empty(len(rows)), np.empty(len(rows))
-        firm = novelties * (news >= np.array(FIRM_BITS))
-        unknown = {i for h in held for i, row in h.flags.items() if row.unseen_endpoint}
-        for i in range(len(rows)):
-            requests[i] = fuse(scores[i], novelties[i], points, slopes, forest_held[i])
-            kept = forgotten[i] if i in unknown and news[i, 0] < FIRM_BITS[0] else scores[i]
-            blockable[i] = fuse(kept, firm[i], points, slopes, forest_held[i])
         self.progress("Counting all sessions", 1, 1)
-        model = replace(
-            model,
-            calibration=calibrate(requests, sessions),
-            blocking=split_calibration(blockable, bodies, sessions),
-        )
-        return FitResult(model, requests, blockable, bodies, sessions)
+        return FitResult(model, held_out, blockable, bodies, sessions, samples.folds[distinct])
 
     def _hold_out(self, fold: int, total: npt.NDArray[np.float64]) -> _HeldOut:
         """Measure the values and routes of one fold by statistics of the others."""
@@ -467,6 +477,12 @@ def _relative(
     return result
 
 
+def _stacked(
+    tails: list[tuple[npt.NDArray[np.float32], float]],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    return np.stack([t[0] for t in tails]), np.array([t[1] for t in tails], np.float32)
+
+
 def _surprises(
     relative: npt.NDArray[np.float32],
     groups: npt.NDArray[np.int64],
@@ -535,5 +551,7 @@ def split_calibration(
 ) -> SplitCalibration:
     """Return the calibrations of requests with and without a body (bool, one a request)."""
     return SplitCalibration(
-        calibrate(scores[~bodies], sessions[~bodies]), calibrate(scores[bodies], sessions[bodies])
+        calibrate(scores[~bodies], sessions[~bodies]),
+        calibrate(scores[bodies], sessions[bodies]),
+        len(np.unique(sessions)),
     )

@@ -81,7 +81,7 @@ def learn(
         coverage=cover(fitted.model),
         target_fpr=target_fpr,
         rates=reached_rates(
-            fitted.blockable, fitted.bodies, fitted.sessions, samples.folds, targets
+            fitted.blockable, fitted.bodies, fitted.sessions, fitted.folds, targets
         ),
         artifact_bytes=files.size,
         seconds=time.perf_counter() - started,

@@ -73,6 +73,17 @@ class Samples:
         pairs = np.unique(rows[:, [0, 2]], axis=0)
         return np.bincount(pairs[:, 0], minlength=len(self.keys))
 
+    def distinct(self) -> npt.NDArray[np.int64]:
+        """Return the first request (index) of each kind: method, path and all values alike.
+
+        What a page polls or every visitor loads is one request to whoever counts surprises.
+        """
+        first: dict[tuple[str, str, bytes], int] = {}
+        for index, request in enumerate(self.requests):
+            key = request.method, request.path, request.values.tobytes()
+            first.setdefault(key, index)
+        return np.array(sorted(first.values()), np.int64)
+
     def tree(self, keep: npt.NDArray[np.bool_]) -> EndpointTree:
         """Return the endpoint tree of the requests that ``keep`` selects."""
         count: Counter[str] = Counter()
@@ -185,8 +196,8 @@ def _groups(sessions: Sequence[str], folds: int) -> list[str]:
 def _assign(groups: Sequence[str], folds: int, seed: int) -> dict[str, int]:
     """Deal groups to folds, largest first to the fold with least, so that folds are alike."""
     sizes = Counter(groups)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    names = [sorted(sizes)[i] for i in order]
+    ordered = sorted(sizes)
+    names = [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
     load = [0] * folds
     result = {}
     for name in sorted(names, key=lambda n: -sizes[n]):

@@ -71,6 +71,14 @@ class Calibration:
         above = int(self.ranks[index]) if index < len(self.ranks) else 0
         return (above + 1) / (self.total + 1)
 
+    def ranks_of(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
+        """Return how many held-out scores are at least so high, for each score (float32)."""
+        padded = np.append(self.ranks, np.int32(0))
+        ranks = padded[np.searchsorted(self.scores, scores, side="left")]
+        if len(self.scores):
+            ranks[scores < self.scores[0]] = self.total
+        return ranks
+
     def threshold(self, false_positive_rate: float) -> float:
         """Return the least score whose p-value is at most the rate; infinity where none is."""
         if not len(self.scores) or 1.0 / (self.total + 1.0) > false_positive_rate:
@@ -86,36 +94,40 @@ class Calibration:
 #: Requests with a body get up to this many times the rate of the target, and at most this share of
 #: all false positives: what they carry is what an attacker writes, too.
 _BODY_RATE, _BODY_SHARE = 5.0, 0.5
+#: Below so many sessions nothing is promised.
+_ENOUGH_SESSIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class SplitCalibration:
-    """The calibrations of requests without a body and of those with one."""
+    """The calibrations of requests without a body and of those with one, and of how many sessions.
+
+    A promise holds for sessions like those of the corpus; a few sessions are like no others.
+    """
 
     plain: Calibration
     body: Calibration
+    sessions: int
 
     def thresholds(self, false_positive_rate: float) -> tuple[float, float]:
         """Return the thresholds of both kinds that together keep the rate; infinity where none do.
 
-        A kind too rare to promise its rate is held to the highest score that it showed and to the
-        other's threshold, whichever is greater.
+        Where one kind is too rare to promise its rate, both are held to one threshold.
         """
         bodies, others = self.body.total, self.plain.total
-        share = bodies / max(1, bodies + others)
-        if not bodies or not others:
-            only = self.body if bodies else self.plain
-            both = only.threshold(false_positive_rate)
-            return both, both
-        body_rate = min(_BODY_RATE * false_positive_rate, _BODY_SHARE * false_positive_rate / share)
-        plain_rate = (false_positive_rate - share * body_rate) / (1.0 - share)
-        plain, body = self.plain.threshold(plain_rate), self.body.threshold(body_rate)
-        if not np.isfinite(plain) and np.isfinite(body):
-            plain = max(body, _beyond(self.plain))
-        elif not np.isfinite(body) and np.isfinite(plain):
-            body = max(plain, _beyond(self.body))
-        return plain, body
+        if self.sessions < _ENOUGH_SESSIONS:
+            return float("inf"), float("inf")
+        if bodies and others:
+            share = bodies / (bodies + others)
+            body_rate = min(_BODY_RATE, _BODY_SHARE / share) * false_positive_rate
+            plain_rate = (false_positive_rate - share * body_rate) / (1.0 - share)
+            both = self.plain.threshold(plain_rate), self.body.threshold(body_rate)
+            if np.isfinite(both).all():
+                return both
+        pooled = self._pooled().threshold(false_positive_rate)
+        return pooled, pooled
 
-
-def _beyond(calibration: Calibration) -> float:
-    return float(np.nextafter(np.float64(calibration.scores[-1]), np.inf))
+    def _pooled(self) -> Calibration:
+        scores = np.sort(np.concatenate([self.plain.scores, self.body.scores]))
+        ranks = self.plain.ranks_of(scores) + self.body.ranks_of(scores)
+        return Calibration(scores, ranks, self.plain.total + self.body.total)

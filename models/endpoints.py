@@ -70,12 +70,16 @@ class Visits:
 
 @dataclass(slots=True)
 class _Node:
-    """A place in the tree; ``news`` is by shape of what follows, "" for all shapes together."""
+    """A place in the tree: who passed it (``sessions``), and who wanted nothing behind it (``ended``).
+
+    ``news`` is by shape of what follows, "" for all shapes together.
+    """
 
     children: dict[str, _Node] = field(default_factory=dict)
     ends: bool = False
     weight: int = 0
     sessions: set[int] = field(default_factory=set)
+    ended: set[int] = field(default_factory=set)
     news: dict[str, News] = field(default_factory=dict)
 
 
@@ -166,6 +170,7 @@ def learn_endpoints(paths: Mapping[str, Visits]) -> EndpointTree:
             node.weight += visits.requests
             node.sessions |= visits.sessions
         node.ends = True
+        node.ended |= visits.sessions
     return EndpointTree(_collapse(root))
 
 
@@ -178,7 +183,7 @@ def _collapse(node: _Node) -> _Node:
         for shape, segments in by_shape.items()
     }
     node.news = {shape: news_of(counts) for shape, counts in sessions.items() if shape}
-    node.news[""] = news_of(sum(counts) for counts in sessions.values())
+    node.news[""] = news_of([*map(sum, sessions.values()), len(node.ended)])
     for shape, segments in by_shape.items():
         numeric = shape in ("{int}", "{uuid}", "{hex}")
         if not shape or (len(segments) <= _MAX_LITERALS and not numeric):
@@ -200,6 +205,7 @@ def _merge(into: _Node, other: _Node) -> None:
     into.ends |= other.ends
     into.weight += other.weight
     into.sessions |= other.sessions
+    into.ended |= other.ended
     for segment, child in other.children.items():
         _merge(into.children.setdefault(segment, _Node()), child)
 

@@ -13,6 +13,7 @@ import numba as nb
 import numpy as np
 
 __all__ = [
+    "CHANNELS",
     "MEASURES",
     "NOVELTIES",
     "SURPRISE_CAP",
@@ -48,8 +49,11 @@ MEASURES: tuple[str, ...] = (
 )
 #: What may be new about a request's structure, in order; see :mod:`cnaf.models.structure`.
 NOVELTIES: tuple[str, ...] = ("path", "method", "composition", "name")
+#: What a request is judged by, each with a tail of its own; see :func:`fuse`.
+CHANNELS: tuple[str, ...] = ("value", "structure", "together")
 _N = len(MEASURES)
 _NEWS = len(NOVELTIES)
+_CHANNELS = len(CHANNELS)
 #: Step of -log10 p between two points of a tail.
 TAIL_STEP = 0.1
 #: One byte more than the longest usual value is at least twice this (VALUE_CAP); less is rounding.
@@ -653,19 +657,30 @@ def dense_features(z, scores, lengths, places, news, rarity, counts, row):  # ty
 
 
 @nb.njit(cache=True, nogil=True)
-def fuse(scores, structure, tail_points, tail_slopes, forest):  # type: ignore[no-untyped-def]
-    """Return the request's score: worst value, plus structure, plus what the forest adds.
+def fuse(scores, news, tail_points, tail_slopes, forest, channels):  # type: ignore[no-untyped-def]
+    """Return the request's score: the least likely of its worst value, its structure, and both.
 
-    All are -log10 p under held-out traffic, so that a sum is a product of p-values (Fisher's
-    method, without its claim of independence: the sum is calibrated again). Rounded to float32,
-    as calibration keeps it, so that equal requests stay ties. The last tail is the forest's.
+    ``channels`` (float64, (len(CHANNELS),)) is filled with the worst value's score, the sum of
+    what is new, and the sum of both and the forest's: all -log10 p under held-out traffic, so that
+    a sum is a product of p-values (Fisher's method, without its claim of independence). Each has
+    its own tail, the last ones, and the greatest surprise counts: one impossible value needs no
+    second reason. The score is calibrated again. Rounded to float32, as calibration keeps it, so
+    that equal requests stay ties.
     """
-    total = 0.0
+    worst = 0.0
     for v in range(scores.shape[0]):
-        total = max(total, scores[v])
+        worst = max(worst, scores[v])
+    new = 0.0
     for i in range(_NEWS):
-        total += structure[i]
-    return np.float32(total + min(SURPRISE_CAP, surprise(forest, tail_points[-1], tail_slopes[-1])))
+        new += news[i]
+    row = tail_points.shape[0] - _CHANNELS - 1
+    odd = min(SURPRISE_CAP, surprise(forest, tail_points[row], tail_slopes[row]))
+    channels[0], channels[1], channels[2] = worst, new, worst + new + odd
+    total = 0.0
+    for i in range(_CHANNELS):
+        row += 1
+        total = max(total, surprise(channels[i], tail_points[row], tail_slopes[row]))
+    return np.float32(min(SURPRISE_CAP, total))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -753,7 +768,7 @@ def score_request(  # type: ignore[no-untyped-def]
         groups[v] = tail_groups[values[v, 3]]
     value_scores(z, values[:, 2], groups, scales, floors, weights, tail_points, tail_slopes, scores)
     novelties = (new_path, new_method, new_composition, new_name)
-    first = tail_points.shape[0] - 1 - _NEWS
+    first = tail_points.shape[0] - _CHANNELS - 1 - _NEWS
     for i in range(_NEWS):
         news[i] = min(
             SURPRISE_CAP, surprise(novelties[i], tail_points[first + i], tail_slopes[first + i])
@@ -761,4 +776,5 @@ def score_request(  # type: ignore[no-untyped-def]
     counts = (size, body, rounds, problems)
     dense_features(z, scores, values[:, 1], values[:, 4], news, rarity, counts, row)
     forest = forest_score(row, step, feature, threshold, roots, normal)
-    return fuse(scores, news, tail_points, tail_slopes, forest), forest
+    channels = np.empty(_CHANNELS)
+    return fuse(scores, news, tail_points, tail_slopes, forest, channels), forest

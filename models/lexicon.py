@@ -52,7 +52,7 @@ _WORDS: Final[dict[str, str]] = {
         sysibm master dbo mysql innodb_table_stats character_sets domain_domains""",
     "elements that load or run": """
         script iframe frame frameset object embed applet svg math style link meta base isindex
-        animate animatetransform set foreignobject template portal marquee bgsound layer
+        animate animatetransform foreignobject template portal marquee bgsound layer
         ilayer xmp plaintext noscript""",
     "media and form elements": """
         img image video audio source input button form textarea option details summary body

@@ -19,7 +19,7 @@ from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Location
 from cnaf.models.forest import FlatForest
 from cnaf.models.forest_checks import check_forest
-from cnaf.models.kernels import MEASURES, NOVELTIES
+from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES
 from cnaf.models.ngrams import NgramTable
 from cnaf.models.prior import general_prior
 from cnaf.models.refusals import of_type, refused, require
@@ -75,6 +75,7 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
         },
         "prior": model.prior,
         "held_out_bodies": model.blocking.body.total,
+        "sessions": model.blocking.sessions,
         "templates": _without(model.tree.templates(), {e.template for e in model.endpoints}),
         # For people and other tools: scoring derives thresholds from the held-out scores.
         "thresholds": {
@@ -137,7 +138,7 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
     templates = {e.template for e in endpoints} | {_text(template) for template in others}
     scopes = len(profiles) + len(ValueType) + 1
     m = len(MEASURES)
-    tails = TAIL_GROUP_COUNT * m + len(NOVELTIES) + 1
+    tails = TAIL_GROUP_COUNT * m + len(NOVELTIES) + 1 + len(CHANNELS)
     held_out = of_type(described["held_out"], int, "number of held-out requests")
     bodies = of_type(described["held_out_bodies"], int, "number of held-out bodies")
     require(0 <= bodies <= held_out, "it counts more bodies than requests")
@@ -161,7 +162,9 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
         _forest(arrays, described["forest_normal"]),
         _calibration(arrays, "held_out", held_out),
         SplitCalibration(
-            _calibration(arrays, "plain", held_out - bodies), _calibration(arrays, "body", bodies)
+            _calibration(arrays, "plain", held_out - bodies),
+            _calibration(arrays, "body", bodies),
+            of_type(described["sessions"], int, "number of sessions"),
         ),
         prior,
     )

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Location
-from cnaf.models.kernels import MEASURES, NOVELTIES, fuse, score_request
+from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES, fuse, score_request
 from cnaf.models.lexicon import WORD_KEYS, WORD_TOKENS
 from cnaf.models.ngrams import FOLD, SYMBOLS, NgramTable
 from cnaf.models.prior import general_prior
@@ -60,9 +60,9 @@ _CLIENT_HEADERS: Final = frozenset(
 )
 #: Shorter ones could be any part of a word, and the neutral name would make a value longer.
 _SHORTEST_HOST: Final = 4
-#: News of structure counts towards a block from so many bits on, by novelty: where less than one
-#: sighting in 128 was new, and of paths in 1,024, for a page that the tests forgot must work.
-FIRM_BITS: Final = (10.0, 7.0, 7.0, 7.0)
+#: News of structure counts towards a block from so many bits on: where less than one sighting in
+#: a thousand was new. A page or a form that the tests forgot must work.
+FIRM_BITS: Final = log2(1000.0)
 _NO_NEWS: Final = (0.0, 0.0, 0.0, 0.0)
 #: Paths whose template is kept; a path has at most the bytes of a target.
 _PATHS: Final = 512
@@ -72,6 +72,8 @@ VALUE_CAP: Final = 16_384
 ENOUGH_SIGHTINGS: Final = 3
 #: Sessions from which on a field has statistics of its own.
 ENOUGH_SESSIONS: Final = 3
+#: An image is known well where fewer than one in 32 sightings of a field name is of a new one.
+_MATURE_BITS: Final = 5.0
 #: Fields that take markup or code by design: more sessions must stay silent before a match speaks.
 _MANY_SESSIONS: Final = 20
 _CODE_BY_DESIGN: Final = frozenset({ValueType.MARKUP, ValueType.CODE, ValueType.BINARY})
@@ -138,7 +140,7 @@ class RequestModel:
     (uint64, (scopes,)), ``longest`` and ``shortest`` (float32, (scopes,)) and ``scales`` (float32,
     (scopes, measures)) are per scope. ``tail_points`` (float32, (tails, STEPS)) and
     ``tail_slopes`` (float32, (tails,)) hold a row for each measure of each group of types, for
-    each novelty, and the forest's. ``names`` is the news of field names. ``calibration`` is that
+    each novelty, the forest's, and the channels' of a request. ``names`` is the news of field names. ``calibration`` is that
     of scores, ``blocking`` that of what :meth:`Scorer.blockable` makes of them. ``prior`` is the
     digest of the general prior that all this was learned with.
     """
@@ -313,7 +315,7 @@ class Scorer:
         That is news where the image shows news all the time, and the words of a path that CI
         never requested: one that the tests forgot reads odd by itself.
         """
-        firm = [bits >= need for bits, need in zip(score.news, FIRM_BITS, strict=True)]
+        firm = [bits >= FIRM_BITS for bits in score.news]
         if score.endpoint is not None and (firm == [True] * 4 or score.news == _NO_NEWS):
             return score.score
         model, values = self.model, score.values
@@ -323,19 +325,23 @@ class Scorer:
                 if request.fields[index].location is Location.PATH:
                     values[position] = score.surprises[position] @ SYNTAX_WEIGHTS
         novelties = np.where(firm, score.novelties, np.float32(0.0)).astype(np.float32)
-        return float(fuse(values, novelties, model.tail_points, model.tail_slopes, score.forest))
+        return float(
+            fuse(
+                values, novelties, model.tail_points, model.tail_slopes, score.forest,
+                np.empty(len(CHANNELS)),
+            )
+        )  # fmt: skip
 
     def speaks_against(self, rule: str, field: Field, score: Score) -> bool | None:
         """Say whether a medium rule's match means an attack in this field; None for too few data.
 
-        It does where the endpoint or the field is new to the image, and where enough benign values
+        It does where the endpoint or the field is new to an image whose names are known well, and
+        where enough benign values
         of the field are known and none of them set the rule off; where some did, it does not.
         """
-        if score.endpoint is None:
-            return True
         profile = self._profiles.get((field.location, field.name))
-        if profile is None:
-            return True
+        if profile is None or score.endpoint is None:
+            return True if self.model.names.bits >= _MATURE_BITS else None
         if rule in profile.marks:
             return False
         by_design = profile.kind in _CODE_BY_DESIGN

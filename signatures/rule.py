@@ -8,11 +8,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from cnaf.models.fields import Field, Location
 from cnaf.models.verdict import Confidence
 
-__all__ = ["Pattern", "Rule", "Sample", "Severity", "Syntax", "Targets"]
+__all__ = ["PROSE", "Pattern", "Rule", "Sample", "Severity", "Syntax", "Targets", "is_prose"]
+
+
+#: Names under which people write texts: articles, comments, source code. A code sample is normal
+#: there, so a match says one step less.
+PROSE: Final = frozenset((
+    "body", "code", "comment", "comment_content", "content", "content.raw", "css", "customized",
+    "data[wp_autosave][content]", "data[wp_autosave][excerpt]", "description", "excerpt",
+    "excerpt.raw", "html", "markdown", "newcontent", "post_content", "post_excerpt", "source",
+    "text", "widget-custom_html[#][content]", "widget-text[#][text]",
+))  # fmt: skip
+_WRITTEN: Final = (Location.FORM, Location.JSON, Location.MULTIPART)
+
+
+def is_prose(field: Field) -> bool:
+    """Say whether people write texts in this field, by its name."""
+    return field.location in _WRITTEN and field.name.lower() in PROSE
 
 
 class Severity(StrEnum):

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cnaf.models.errors import InputError
 from cnaf.models.fields import Location
 from cnaf.models.verdict import Confidence
-from cnaf.signatures.rule import Pattern, Rule, Sample, Severity, Syntax, Targets
+from cnaf.signatures.rule import PROSE, Pattern, Rule, Sample, Severity, Syntax, Targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,20 +50,12 @@ _UNSHARED = re.compile(r"\(\?(?!:)|\\[0-9AZzGKXBv]|\\x00|\{,\d|\[(?!\^)[^\]]*\\[
 _PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\.", re.DOTALL)
 _WITHOUT_NUL = {".": r"[^\x00]", r"\S": r"[^\s\x00]", r"\W": r"[^\w\x00]", r"\D": r"[^\d\x00]"}
 _LOCATIONS = {location.label: location for location in Location}
-#: Names under which people write texts: articles, comments, source code. A code sample is normal
-#: there, so a match says one step less.
-_PROSE = (
-    "body", "code", "comment", "comment_content", "content", "content.raw", "css", "customized",
-    "data[wp_autosave][content]", "data[wp_autosave][excerpt]", "description", "excerpt",
-    "excerpt.raw", "html", "markdown", "newcontent", "post_content", "post_excerpt", "source",
-    "text", "widget-custom_html[#][content]", "widget-text[#][text]",
-)  # fmt: skip
 #: Short forms in targets: all places of an app's own values, and texts taken out of them.
 _SHORT_TARGETS = {
     "@values": ("path", "query", "form", "json", "xml", "multipart", "cookie", "body",
                 "header:user-agent", "header:referer", "header:x-forwarded-for"),
     "~@prose": tuple(f"~{label}:{name}" for label in ("form", "json", "multipart")
-                     for name in _PROSE),
+                     for name in sorted(PROSE)),
 }  # fmt: skip
 #: Samples that a rule must bring of either kind.
 _MIN_SAMPLES = 2
