@@ -47,6 +47,7 @@ from cnaf.models.request_model import (
 from cnaf.models.scoring import (
     MEASURE_FLOORS,
     MEASURE_WEIGHTS,
+    SPELLED,
     SYNTAX_WEIGHTS,
     TAIL_GROUP_COUNT,
     TAIL_GROUPS,
@@ -121,7 +122,8 @@ class _Fit:
             axis=1,
         )
         progress("Taking values apart", 0, 1)
-        self.tally = Tally(samples.values, scopes, self.image + 1)
+        spelled = SPELLED[np.array(samples.types, np.int64)[samples.owner]]
+        self.tally = Tally(samples.values, scopes, self.image + 1, spelled)
         # Where a value stands if its field is new: with the values of its own kind.
         self.own_kind = np.array(
             [kind_of(value[:TYPE_PREFIX]) for value in samples.values], np.int64
@@ -180,7 +182,7 @@ class _Fit:
             held_out[n] = fuse(scores[i], novelties[i], points, slopes, odd, scratch)
             blockable[n] = fuse(kept[i], firm[i], points, slopes, odd, scratch)
         self.progress("Counting all sessions", 0, 1)
-        final = self.tally.statistics(total)
+        final = self.tally.statistics(total, samples.sessions_of() >= ENOUGH_SESSIONS)
         everything = np.ones(len(samples.requests), bool)
         tree = samples.tree(everything)
         chosen = [samples.requests[i] for i in distinct]
@@ -199,9 +201,9 @@ class _Fit:
         """Measure the values and routes of one fold by statistics of the others."""
         samples = self.samples
         kept = total - samples.fold_weights[:, fold]
-        statistics = self.tally.statistics(kept)
         outside = samples.sessions_of(without=fold)
         known, enough = outside > 0, outside >= ENOUGH_SESSIONS
+        statistics = self.tally.statistics(kept, enough)
         scored = enough | self.news
         values = np.flatnonzero(samples.fold_weights[:, fold] > 0)
         values = values[scored[samples.owner[values]]]
@@ -449,7 +451,7 @@ def _measure(
         np.frombuffer(b"".join(values) or b"\0", np.uint8), starts, lengths, scopes, types,
         first_type, image, statistics.table.tags, statistics.table.bits, statistics.escapes,
         statistics.seen, statistics.longest, statistics.shortest, prior.table.tags,
-        prior.table.bits, prior.word_bits, prior.rarity, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, out,
+        prior.table.bits, prior.word_bits, prior.rarity, SPELLED, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, out,
     )  # fmt: skip
     return out
 

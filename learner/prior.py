@@ -10,6 +10,7 @@ from cnaf.learner.tally import Counted, take_apart
 from cnaf.models.ngrams import QUARTER_BITS, build_table
 from cnaf.models.prior import WIDEST, PriorFiles, pack_prior
 from cnaf.models.request_model import TYPE_PREFIX
+from cnaf.models.scoring import SPELLED
 from cnaf.models.strict_json import JSON
 from cnaf.models.value_types import ValueType, kind_of
 
@@ -40,7 +41,8 @@ def make_prior(
     parts = []
     for start in range(0, len(kept), _BATCH):
         progress("Taking values apart", start, len(kept))
-        owner, kind, gram = take_apart(kept[start : start + _BATCH])
+        part = slice(start, start + _BATCH)
+        owner, kind, gram = take_apart(kept[part], SPELLED[types[part]])
         keys = np.unique(
             (owner.astype(np.uint64) << np.uint64(32)) | (kind << np.uint64(25)) | gram
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from cnaf.models.kernels import hash_grams
-from cnaf.models.ngrams import QUARTER_BITS, NgramTable, build_table, grams_of
+from cnaf.models.ngrams import QUARTER_BITS, TOKENS, NgramTable, build_table, grams_of
 
 __all__ = ["Counted", "ScopeStatistics", "Tally", "take_apart"]
 
@@ -47,18 +47,29 @@ class Tally:
         int64 of shape (n, 3): the field, group and image scope of each value.
     scope_count:
         Number of scopes.
+    spelled:
+        uint8 of shape (n,), whether the bytes of each value are counted.
     """
 
     def __init__(
-        self, values: list[bytes], scopes: npt.NDArray[np.int64], scope_count: int
+        self,
+        values: list[bytes],
+        scopes: npt.NDArray[np.int64],
+        scope_count: int,
+        spelled: npt.NDArray[np.uint8],
     ) -> None:
         self._scopes = scopes
         self._count = scope_count
         self._log_lengths = np.log2(np.array([len(v) for v in values], np.float64) + 1.0)
-        self._owner, self._kind, self._gram = take_apart(values)
+        self._owner, self._kind, self._gram = take_apart(values, spelled)
 
-    def statistics(self, weights: npt.NDArray[np.float64]) -> ScopeStatistics:
-        """Return the statistics of the values under weights (float64, shape (n,))."""
+    def statistics(
+        self, weights: npt.NDArray[np.float64], fields: npt.NDArray[np.bool_]
+    ) -> ScopeStatistics:
+        """Return the statistics of the values under weights (float64, shape (n,)).
+
+        ``fields`` (bool, one a field) says which have trigrams of their own in the table.
+        """
         alive = weights[self._owner] > 0
         owner, kind, gram = self._owner[alive], self._kind[alive], self._gram[alive]
         escapes = np.zeros((self._count, 2), np.uint8)
@@ -73,6 +84,8 @@ class Tally:
             # Byte trigrams that one session alone showed are two thirds of all and carry least;
             # backing off tells nearly as well, and the artifact stays small.
             kept = (counted.kind == 0) | (counted.counts > (1.0 if level == 2 else 2.0))
+            if level == 0:
+                kept &= fields[counted.scope]
             hashes.append(counted.hashes()[kept])
             bits.append(counted.quarter_bits()[kept])
             counted.mark_tokens(seen)
@@ -87,15 +100,20 @@ class Tally:
 
 
 def take_apart(
-    values: Sequence[bytes],
+    values: Sequence[bytes], spelled: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Return all trigrams of some values: whose each is (by index), its kind and itself."""
+    """Return all trigrams of some values: whose each is (by index), its kind and itself.
+
+    Those of bytes only where ``spelled`` (uint8, one a value) says so.
+    """
     taken = [grams_of(value) for value in values]
     owner = np.repeat(np.arange(len(values)), [len(kinds) for kinds, _ in taken])
     if not taken:
         return owner, np.zeros(0, np.uint64), np.zeros(0, np.uint64)
     kind = np.concatenate([kinds for kinds, _ in taken]).astype(np.uint64)
-    return owner, kind, np.concatenate([grams for _, grams in taken]).astype(np.uint64)
+    gram = np.concatenate([grams for _, grams in taken]).astype(np.uint64)
+    read = (kind == TOKENS) | (spelled[owner] > 0)
+    return owner[read], kind[read], gram[read]
 
 
 @dataclass(frozen=True, slots=True)

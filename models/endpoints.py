@@ -28,6 +28,8 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
 _MAX_LITERALS = 12
 #: A literal needs so many sightings to stand beside a placeholder in the same place.
 _LITERAL_SIGHTINGS = 3
+#: Sightings from which on it says something that none of them was new.
+_TELLING = 32
 #: What bounds a template's length, which artifacts cap: characters of a literal, and segments.
 _LITERAL_CAP = 100
 _MAX_SEGMENTS = 32
@@ -182,8 +184,9 @@ def _collapse(node: _Node) -> _Node:
         shape: [len(node.children[segment].sessions) for segment in segments]
         for shape, segments in by_shape.items()
     }
-    node.news = {shape: news_of(counts) for shape, counts in sessions.items() if shape}
-    node.news[""] = news_of([*map(sum, sessions.values()), len(node.ended)])
+    found = {shape: news_of(counts) for shape, counts in sessions.items() if shape}
+    found[""] = news_of([*map(sum, sessions.values()), len(node.ended)])
+    node.news = {shape: news for shape, news in found.items() if news.sightings >= _TELLING}
     for shape, segments in by_shape.items():
         numeric = shape in ("{int}", "{uuid}", "{hex}")
         if not shape or (len(segments) <= _MAX_LITERALS and not numeric):

@@ -31,6 +31,7 @@ __all__ = [
     "relate",
     "relate_values",
     "score_request",
+    "spell",
     "surprise",
     "tokenize",
     "value_grams",
@@ -81,6 +82,8 @@ _BACK = 3
 _LETTERS, _DIGITS, _UNDERSCORE = 1, 2, 95
 _FIRST_WORD, _HEX, _MIXED = 38, 58, 59
 _WORD_SLOTS = 4096
+#: Bytes from which on a word of letters and digits counts as drawn at random.
+_DRAWN = 8
 _FNV, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
 
 
@@ -213,6 +216,46 @@ def _plain(token):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def spell(value, symbols, fold, out, at):  # type: ignore[no-untyped-def]
+    """Write the folded bytes of a value to ``out`` (uint8); return how many.
+
+    A run of digits is one digit, and so is a long word of letters and digits: what a machine drew
+    at random has no spelling. ``at`` (int64) gets, for each byte, the index of what stands for it.
+    """
+    count, i, length = 0, 0, value.shape[0]
+    while i < length:
+        start = i
+        letters, digits = False, False
+        while i < length:
+            kind = symbols[value[i]]
+            if kind == _LETTERS:
+                letters = True
+            elif kind == _DIGITS:
+                digits = True
+            elif value[i] != _UNDERSCORE:
+                break
+            i += 1
+        if letters and digits and i - start >= _DRAWN:
+            out[count] = 48
+            for j in range(start, i):
+                at[j] = count
+            count += 1
+        else:
+            for j in range(start, i):
+                byte = fold[value[j]]
+                if not (byte == 48 and j > start and fold[value[j - 1]] == 48):
+                    out[count] = byte
+                    count += 1
+                at[j] = count - 1
+        if i < length:
+            out[count] = fold[value[i]]
+            at[i] = count
+            count += 1
+            i += 1
+    return count
+
+
+@nb.njit(cache=True, nogil=True)
 def value_grams(value, symbols, fold, words, word_tokens, out_kind, out_gram):  # type: ignore[no-untyped-def]
     """Write the token and byte trigrams of a value; return how many.
 
@@ -235,11 +278,11 @@ def value_grams(value, symbols, fold, words, word_tokens, out_kind, out_gram):  
             count += 1
         a, b = b, token
         c, d = d, plain
+    at = np.empty(value.shape[0] + 1, np.int64)
+    n = spell(value, symbols, fold, tokens, at)
     a, b = 0, 0
-    for i in range(value.shape[0]):
-        byte = np.int64(fold[value[i]])
-        if byte == 48 and b == 48:
-            continue
+    for i in range(n):
+        byte = np.int64(tokens[i])
         out_kind[count], out_gram[count] = 1, (a << 16) | (b << 8) | byte
         count += 1
         a, b = b, byte
@@ -257,18 +300,14 @@ def _look(tags, bits, scope, kind, gram, plain, extra):  # type: ignore[no-untyp
 
 
 @nb.njit(cache=True, nogil=True)
-def _surprisal(  # type: ignore[no-untyped-def]
-    kind, gram, plain, extra, scope, kin, image, prior, tags, bits, known, known_bits
+def _elsewhere(  # type: ignore[no-untyped-def]
+    kind, gram, plain, extra, kin, image, prior, tags, bits, known, known_bits
 ):
-    """Return how wide a scope it takes to know a trigram (0 to 3), and what it costs there.
+    """Return how wide a scope it takes to know a trigram (1 to 3), and what it costs there.
 
-    ``scope`` is the field's (or ``kin`` itself), ``kin`` that of its type, ``prior`` the type's
-    in the general prior, whose widest scope follows its types; ``known`` is its table.
+    ``kin`` is the scope of the field's type, ``prior`` the same type in the general prior, whose
+    widest scope follows its types; ``known`` is its table.
     """
-    if scope != kin:
-        found = _look(tags, bits, scope, kind, gram, plain, extra)
-        if found >= 0:
-            return 0, found
     found = _look(tags, bits, kin, kind, gram, plain, extra)
     if found >= 0:
         return 1, found
@@ -317,20 +356,15 @@ def _walk(  # type: ignore[no-untyped-def]
         if kind == 0:
             plain, extra = _plain(item), np.int64(word_bits[item])
         gram = (a << (2 * width)) | (b << width) | item
-        found, cost = _surprisal(
-            kind,
-            gram,
-            (c << (2 * width)) | (d << width) | plain,
-            extra,
-            scope,
-            kin,
-            image,
-            prior,
-            tags,
-            bits,
-            known,
-            known_bits,
-        )
+        folded = (c << (2 * width)) | (d << width) | plain
+        # Nearly all trigrams are known to their field; a call costs more than the look-up.
+        found, cost = 0, np.int64(-1)
+        if scope != kin:
+            cost = _look(tags, bits, scope, kind, gram, folded, extra)
+        if cost < 0:
+            found, cost = _elsewhere(
+                kind, gram, folded, extra, kin, image, prior, tags, bits, known, known_bits
+            )
         if found > level:
             if level == 0:
                 cost += np.int64(escapes[scope, kind])
@@ -357,20 +391,6 @@ def _peak_and_mean(costs, n, allowance):  # type: ignore[no-untyped-def]
         run = max(0, run + costs[i] - allowance)
         peak = max(peak, run)
     return peak, total / max(1, n)
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
-def _fold_bytes(value, fold, out):  # type: ignore[no-untyped-def]
-    """Write the folded bytes of a value, runs of digits collapsed; return how many."""
-    count, previous = 0, 0
-    for i in range(value.shape[0]):
-        byte = fold[value[i]]
-        if byte == 48 and previous == 48:
-            continue
-        out[count] = byte
-        count += 1
-        previous = byte
-    return count
 
 
 @nb.njit(cache=True, nogil=True)
@@ -423,7 +443,8 @@ def byte_costs(  # type: ignore[no-untyped-def]
             at += 1
         word, previous = is_word, symbol
         out[i] = costs[at]
-    n = _fold_bytes(value, fold, items)
+    place = np.empty(length + 1, np.int64)
+    n = spell(value, symbols, fold, items, place)
     _walk(
         items,
         n,
@@ -440,13 +461,8 @@ def byte_costs(  # type: ignore[no-untyped-def]
         word_bits,
         costs,
     )
-    at, last = -1, 0
     for i in range(length):
-        byte = np.int64(fold[value[i]])
-        if not (byte == 48 and last == 48):
-            at += 1
-            out[i] = max(out[i], np.float32(costs[at]))
-        last = byte
+        out[i] = max(out[i], np.float32(costs[place[i]]))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -468,6 +484,7 @@ def measure_values(  # type: ignore[no-untyped-def]
     known_bits,
     word_bits,
     rarity,
+    spelled,
     symbols,
     fold,
     words,
@@ -483,7 +500,8 @@ def measure_values(  # type: ignore[no-untyped-def]
     ``shortest`` are float32 of shape (scopes,), log2 of the length plus one. Of the general prior
     come ``known`` and ``known_bits`` (its table), ``word_bits`` (uint8, (64,)): what it costs
     that a word is one of its class; and ``rarity`` (float32, (types, 64)): bits of how few
-    values of a type show a token.
+    values of a type show a token. ``spelled`` (uint8) says by type
+    whether its bytes are read at all.
     """
     most = 0
     for v in range(starts.shape[0]):
@@ -515,7 +533,7 @@ def measure_values(  # type: ignore[no-untyped-def]
             costs,
         )
         out[v, 0], out[v, 1] = _peak_and_mean(costs, n + 1, _TOKEN_ALLOWANCE)
-        n = _fold_bytes(value, fold, items)
+        n = spell(value, symbols, fold, items, costs) if spelled[kind] else 0
         _walk(
             items,
             n,
@@ -708,6 +726,7 @@ def score_request(  # type: ignore[no-untyped-def]
     known_bits,
     word_bits,
     token_rarity,
+    spelled,
     symbols,
     fold,
     words,
@@ -757,6 +776,7 @@ def score_request(  # type: ignore[no-untyped-def]
         known_bits,
         word_bits,
         token_rarity,
+        spelled,
         symbols,
         fold,
         words,

@@ -7,7 +7,8 @@ walk in a circle. Whatever does not fit is an ArtifactFormatError that names the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
         "endpoints": [
             [
                 e.method, e.template, e.sightings, e.sessions, _ranges(sorted(e.fields)),
-                sorted(e.compositions), [e.news.sightings, e.news.once],
+                len(e.compositions), [e.news.sightings, e.news.once],
             ]
             for e in model.endpoints
         ],
@@ -84,6 +85,10 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
     }
     # fmt: on
     arrays: dict[str, npt.NDArray[Any]] = {
+        # Each endpoint's, one after the other.
+        "compositions": np.array(
+            [number for e in model.endpoints for number in sorted(e.compositions)], np.uint32
+        ),
         "ngram_tags": model.table.tags,
         "ngram_bits": model.table.bits,
         "escapes": model.escapes,
@@ -130,9 +135,12 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
         "it was learned with another general prior than that of this release",
     )
     profiles = tuple(_profile(row) for row in _rows(described, "profiles", _MAX_PROFILES))
+    numbers = iter(_array(arrays, "compositions", np.uint32, (None,)).tolist())
     endpoints = tuple(
-        _endpoint(row, len(profiles)) for row in _rows(described, "endpoints", _MAX_ENDPOINTS)
+        _endpoint(row, len(profiles), numbers)
+        for row in _rows(described, "endpoints", _MAX_ENDPOINTS)
     )
+    require(next(numbers, None) is None, "it holds compositions of no endpoint")
     require(len(endpoints) > 0, "it knows no endpoint")
     others = _rows(described, "templates", _MAX_ENDPOINTS)
     templates = {e.template for e in endpoints} | {_text(template) for template in others}
@@ -184,15 +192,17 @@ def _profile(row: Sequence[Any]) -> FieldProfile:
     )  # fmt: skip
 
 
-def _endpoint(row: Sequence[Any], profiles: int) -> Endpoint:
-    method, template, sightings, sessions, ranges, compositions, news = row
+def _endpoint(row: Sequence[Any], profiles: int, numbers: Iterator[int]) -> Endpoint:
+    method, template, sightings, sessions, ranges, count, news = row
+    compositions = frozenset(islice(numbers, of_type(count, int, "number of compositions")))
+    require(len(compositions) == count, f"endpoint {template!r} lacks compositions")
     fields: set[int] = set()
     for first, last in ranges:
         require(0 <= first <= last < profiles, f"endpoint {template!r} names no known field")
         fields.update(range(first, last + 1))
     return Endpoint(
         _text(method), _text(template), int(sightings), int(sessions), frozenset(fields),
-        frozenset(int(number) for number in compositions), _news(news),
+        compositions, _news(news),
     )  # fmt: skip
 
 

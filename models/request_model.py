@@ -7,6 +7,7 @@ it; scorers of several threads may share one model.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log2
@@ -20,7 +21,13 @@ from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES, fuse, score_reque
 from cnaf.models.lexicon import WORD_KEYS, WORD_TOKENS
 from cnaf.models.ngrams import FOLD, SYMBOLS, NgramTable
 from cnaf.models.prior import general_prior
-from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS, SYNTAX_WEIGHTS, TAIL_GROUPS
+from cnaf.models.scoring import (
+    MEASURE_FLOORS,
+    MEASURE_WEIGHTS,
+    SPELLED,
+    SYNTAX_WEIGHTS,
+    TAIL_GROUPS,
+)
 from cnaf.models.structure import NOTHING_SEEN, UNKNOWN, News, add_name, composition_of
 from cnaf.models.value_types import ValueType, kind_of
 
@@ -140,9 +147,9 @@ class RequestModel:
     (uint64, (scopes,)), ``longest`` and ``shortest`` (float32, (scopes,)) and ``scales`` (float32,
     (scopes, measures)) are per scope. ``tail_points`` (float32, (tails, STEPS)) and
     ``tail_slopes`` (float32, (tails,)) hold a row for each measure of each group of types, for
-    each novelty, the forest's, and the channels' of a request. ``names`` is the news of field names. ``calibration`` is that
-    of scores, ``blocking`` that of what :meth:`Scorer.blockable` makes of them. ``prior`` is the
-    digest of the general prior that all this was learned with.
+    each novelty, the forest's, and the channels' of a request. ``names`` is the news of field
+    names. ``calibration`` is that of scores, ``blocking`` that of what :meth:`Scorer.blockable`
+    makes of them. ``prior`` is the digest of the general prior that all this was learned with.
     """
 
     profiles: tuple[FieldProfile, ...]
@@ -278,7 +285,7 @@ class Scorer:
         self._fixed = (
             first_type, model.image_scope, table.tags, table.bits, model.escapes, model.seen,
             model.longest, model.shortest, prior.table.tags, prior.table.bits, prior.word_bits,
-            prior.rarity, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, TAIL_GROUPS, model.scales,
+            prior.rarity, SPELLED, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, TAIL_GROUPS, model.scales,
             MEASURE_FLOORS, MEASURE_WEIGHTS, model.tail_points, model.tail_slopes, forest.step,
             forest.feature, forest.value, forest.roots, forest.normal,
         )  # fmt: skip
@@ -295,7 +302,7 @@ class Scorer:
         out = np.empty(n * (len(MEASURES) + 1) + len(NOVELTIES) + len(COLUMNS), np.float32)
         score, forest = score_request(
             np.frombuffer(buffer, np.uint8),
-            np.array(cells, np.int64),
+            np.frombuffer(array("q", cells), np.int64),
             *news,
             rarity,
             float(len(request.buffer)),

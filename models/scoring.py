@@ -14,6 +14,7 @@ from cnaf.models.value_types import ValueType
 __all__ = [
     "MEASURE_FLOORS",
     "MEASURE_WEIGHTS",
+    "SPELLED",
     "SYNTAX_WEIGHTS",
     "TAIL_GROUPS",
     "TAIL_GROUP_COUNT",
@@ -40,3 +41,16 @@ TAIL_GROUPS: npt.NDArray[np.int64] = np.array(
     [1 if t in _RICH else 2 if t is ValueType.TOKEN else 0 for t in ValueType], np.int64
 )
 TAIL_GROUP_COUNT = 3
+#: Whether the letters of a type are read at all (uint8 by type). Those of what machines draw or
+#: count follow from no vocabulary: only the syntax of such a value can be odd.
+SPELLED: npt.NDArray[np.uint8] = np.array(
+    [
+        t
+        not in {
+            ValueType.EMPTY, ValueType.INTEGER, ValueType.NUMBER, ValueType.DATE, ValueType.UUID,
+            ValueType.TOKEN,
+        }
+        for t in ValueType
+    ],
+    np.uint8,
+)  # fmt: skip
