@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from cnaf.learner.forest import fit_forest
+from cnaf.learner.measuring import measure
 from cnaf.learner.samples import Samples
-from cnaf.learner.tally import ScopeStatistics, Tally
+from cnaf.learner.tally import Tally
 from cnaf.models.calibration import Calibration, SplitCalibration, fit_tail
 from cnaf.models.endpoints import EndpointTree
 from cnaf.models.features import COLUMNS
@@ -28,12 +29,9 @@ from cnaf.models.kernels import (
     SURPRISE_CAP,
     dense_features,
     fuse,
-    measure_values,
     relate_values,
     surprise,
 )
-from cnaf.models.lexicon import WORD_KEYS, WORD_TOKENS
-from cnaf.models.ngrams import FOLD, SYMBOLS
 from cnaf.models.prior import general_prior
 from cnaf.models.request_model import (
     ENOUGH_SESSIONS,
@@ -210,7 +208,7 @@ class _Fit:
         owner = samples.owner[values]
         types = np.where(known[owner], self.types[owner], self.own_kind[values])
         scopes = np.where(enough[owner], owner, self.profiles + types)
-        measures = _measure(
+        measures = measure(
             [samples.values[i] for i in values], scopes, types, self.profiles, self.image,
             statistics,
         )  # fmt: skip
@@ -382,7 +380,7 @@ class _Fit:
                     int(sessions[i]),
                     usual,
                     marks,
-                )  # fmt: skip
+                )
             )
         return tuple(profiles)
 
@@ -397,7 +395,7 @@ class _Fit:
                 frozenset(found.fields),
                 frozenset(found.compositions),
                 found.news,
-            )  # fmt: skip
+            )
             for (method, template), found in sorted(seen.items())
         )
 
@@ -433,27 +431,6 @@ class _Flags(NamedTuple):
     news: tuple[float, float, float, float]
     unseen_endpoint: bool
     rarity: float
-
-
-def _measure(
-    values: list[bytes],
-    scopes: npt.NDArray[np.int64],
-    types: npt.NDArray[np.int64],
-    first_type: int,
-    image: int,
-    statistics: ScopeStatistics,
-) -> npt.NDArray[np.float32]:
-    lengths = np.array([len(v) for v in values], np.int64)
-    starts = np.cumsum(lengths) - lengths
-    out = np.empty((len(values), _M), np.float32)
-    prior = general_prior()
-    measure_values(
-        np.frombuffer(b"".join(values) or b"\0", np.uint8), starts, lengths, scopes, types,
-        first_type, image, statistics.table.tags, statistics.table.bits, statistics.escapes,
-        statistics.seen, statistics.longest, statistics.shortest, prior.table.tags,
-        prior.table.bits, prior.word_bits, prior.rarity, SPELLED, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, out,
-    )  # fmt: skip
-    return out
 
 
 def _shrunk(

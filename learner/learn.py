@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from cnaf.learner.evaluate import reached_rates
 from cnaf.learner.fit import FitOptions, Progress, fit
+from cnaf.learner.poisoning import outvoted, without_outvoted
 from cnaf.learner.report import LearnReport, Source, cover
 from cnaf.learner.samples import collect
 from cnaf.learner.selection import Selection, select
@@ -57,6 +58,12 @@ def learn(
     progress("Setting attacks aside", 1, 1)
     _check(selection, options.folds)
     samples = collect(selection.kept, folds=options.folds, seed=options.seed, marks=selection.marks)
+    voted = outvoted(samples, progress)
+    if voted:
+        selection = without_outvoted(selection, samples, voted)
+        samples = collect(
+            selection.kept, folds=options.folds, seed=options.seed, marks=selection.marks
+        )
     fitted = fit(samples, options, progress)
     files = pack_model(
         fitted.model,

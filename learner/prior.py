@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 from cnaf.learner.tally import Counted, take_apart
+from cnaf.models.errors import InputError
 from cnaf.models.ngrams import QUARTER_BITS, build_table
 from cnaf.models.prior import WIDEST, PriorFiles, pack_prior
 from cnaf.models.request_model import TYPE_PREFIX
@@ -14,7 +15,7 @@ from cnaf.models.scoring import SPELLED
 from cnaf.models.strict_json import JSON
 from cnaf.models.value_types import ValueType, kind_of
 
-__all__ = ["make_prior"]
+__all__ = ["make_prior", "ordinary_corpus"]
 
 #: Values that must show a trigram before it counts as ordinary: of tokens, of bytes. What fewer
 #: show is chance, and two thirds of the table.
@@ -23,8 +24,39 @@ _TOKENS = 64
 _LETTERS, _FIRST_WORD, _HEXADECIMAL, _MIXED = 1, 38, 58, 59
 #: A type's rarities count against those of all values as if it had shown so many.
 _PRIOR_VALUES = 20.0
+#: Paths for each ordinary value, and segments that they have at most.
+_PATHS, _PATH_SEGMENTS = 0.06, 4
 #: Values taken apart at once; all at once take gigabytes.
 _BATCH = 20_000
+
+
+def ordinary_corpus(seed: int, size: int) -> tuple[Iterator[bytes], dict[str, JSON]]:
+    """Return ordinary values, and paths made of ordinary segments, with what they were drawn from.
+
+    Raises InputError where the libraries that draw them are not installed.
+    """
+    try:
+        # Only whoever makes a prior needs them.
+        from cnaf.learner.everyday import (  # noqa: PLC0415
+            SOURCES,
+            ordinary_segments,
+            ordinary_values,
+        )
+    except ImportError as error:
+        raise InputError(
+            f"ordinary values cannot be drawn: {error}",
+            hint="install them: pip install cnaf[prior]",
+        ) from error
+
+    def corpus() -> Iterator[bytes]:
+        yield from (value for _, value in ordinary_values(seed, size))
+        segments = list(ordinary_segments(seed, max(_PATH_SEGMENTS, size // 10)))
+        draw = np.random.default_rng(seed)
+        for _ in range(int(size * _PATHS)):
+            chosen = draw.integers(0, len(segments), draw.integers(1, _PATH_SEGMENTS + 1))
+            yield b"/" + b"/".join(segments[i] for i in chosen)
+
+    return corpus(), {"seed": seed, "size": size, **SOURCES}
 
 
 def make_prior(
@@ -86,4 +118,5 @@ def _rarity(
     values = np.bincount(types, minlength=len(ValueType))[:, None]
     overall = (shown.sum(axis=0) + 0.05) / (len(types) + 0.1)
     share = (shown + _PRIOR_VALUES * overall) / (values + _PRIOR_VALUES)
-    return -np.log2(share).astype(np.float32)
+    bits: npt.NDArray[np.float32] = -np.log2(share).astype(np.float32)
+    return bits

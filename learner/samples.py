@@ -67,9 +67,15 @@ class Samples:
     shown: npt.NDArray[np.int64]
     marks: Mapping[tuple[Location, str], Collection[str]]
 
-    def sessions_of(self, *, without: int | None = None) -> npt.NDArray[np.int64]:
-        """Return how many sessions show each profile (int64), one fold left out."""
-        rows = self.shown if without is None else self.shown[self.shown[:, 1] != without]
+    def sessions_of(
+        self, *, without: int | None = None, only: int | None = None
+    ) -> npt.NDArray[np.int64]:
+        """Return how many sessions show each profile (int64): without a fold, or of one alone."""
+        rows = self.shown
+        if without is not None:
+            rows = rows[rows[:, 1] != without]
+        if only is not None:
+            rows = rows[rows[:, 1] == only]
         pairs = np.unique(rows[:, [0, 2]], axis=0)
         return np.bincount(pairs[:, 0], minlength=len(self.keys))
 

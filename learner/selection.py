@@ -21,8 +21,9 @@ __all__ = ["Selection", "SetAside", "select"]
 
 #: The app's own words that a request was not one it takes (RFC 9110, client and server errors).
 _REFUSED = 400
-#: Sessions that must agree before a rule counts as set off by what is normal in a field.
-_MARK_SESSIONS = 2
+#: Sessions that must agree before a rule counts as set off by what is normal in a field: so many,
+#: and such a share of those that show the field. Fewer may be attacks in the test traffic.
+_MARK_SESSIONS, _MARK_SHARE = 2, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ def select(exchanges: Iterable[Exchange], engine: SignatureEngine) -> Selection:
     refused: Counter[int] = Counter()
     attacks: list[SetAside] = []
     set_off: dict[tuple[Location, str, str], set[str]] = {}
+    shown: dict[tuple[Location, str], set[str]] = {}
     labelled = 0
     for exchange in exchanges:
         response = exchange.response
@@ -78,6 +80,8 @@ def select(exchanges: Iterable[Exchange], engine: SignatureEngine) -> Selection:
             attacks.append(found)
             continue
         kept.append(exchange)
+        for field in request.fields:
+            shown.setdefault((field.location, field.name), set()).add(exchange.session)
         for match in matches:
             if match.confidence is Confidence.LOW:
                 continue
@@ -86,8 +90,7 @@ def select(exchanges: Iterable[Exchange], engine: SignatureEngine) -> Selection:
             set_off.setdefault(key, set()).add(exchange.session)
     marks: dict[tuple[Location, str], set[str]] = {}
     for (location, name, rule), sessions in set_off.items():
-        # One session alone may be an attack in the test traffic.
-        if len(sessions) >= _MARK_SESSIONS:
+        if len(sessions) >= max(_MARK_SESSIONS, _MARK_SHARE * len(shown[location, name])):
             marks.setdefault((location, name), set()).add(rule)
     return Selection(
         tuple(kept), dict(sorted(refused.items())), labelled, tuple(attacks),

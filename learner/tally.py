@@ -83,7 +83,7 @@ class Tally:
             escapes[used] = escapes_here[used]
             # Byte trigrams that one session alone showed are two thirds of all and carry least;
             # backing off tells nearly as well, and the artifact stays small.
-            kept = (counted.kind == 0) | (counted.counts > (1.0 if level == 2 else 2.0))
+            kept = (counted.kind == 0) | (counted.counts > (3.0, 2.0, 1.0)[level])
             if level == 0:
                 kept &= fields[counted.scope]
             hashes.append(counted.hashes()[kept])

@@ -72,7 +72,7 @@ class Visits:
 
 @dataclass(slots=True)
 class _Node:
-    """A place in the tree: who passed it (``sessions``), and who wanted nothing behind it (``ended``).
+    """A place in the tree: who passed it (``sessions``), who wanted nothing behind it (``ended``).
 
     ``news`` is by shape of what follows, "" for all shapes together.
     """

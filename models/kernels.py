@@ -146,7 +146,9 @@ def insert(tags, bits, hashes, values):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def tokenize(value, symbols, fold, words, word_tokens, out):  # type: ignore[no-untyped-def]
+def tokenize(  # type: ignore[no-untyped-def]  # noqa: PLR0912, PLR0915 - one pass over bytes
+    value, symbols, fold, words, word_tokens, out
+):
     """Write the tokens of a value (uint8) to ``out`` (uint8, len(value) + 1); return how many.
 
     A run of letters, digits and underscores is one token: of its class where the lexicon has the
@@ -157,7 +159,7 @@ def tokenize(value, symbols, fold, words, word_tokens, out):  # type: ignore[no-
     previous = np.uint8(255)
     while i < length:
         symbol = symbols[value[i]]
-        if symbol != _LETTERS and symbol != _DIGITS and value[i] != _UNDERSCORE:
+        if symbol not in (_LETTERS, _DIGITS) and value[i] != _UNDERSCORE:
             if not (symbol <= 5 and symbol == previous):
                 out[count] = symbol
                 count += 1
@@ -438,7 +440,7 @@ def byte_costs(  # type: ignore[no-untyped-def]
     at, word, previous = -1, False, -1
     for i in range(length):
         symbol = np.int64(symbols[value[i]])
-        is_word = symbol == _LETTERS or symbol == _DIGITS or value[i] == _UNDERSCORE
+        is_word = symbol in (_LETTERS, _DIGITS) or value[i] == _UNDERSCORE
         if not (is_word and word) and (is_word or symbol > 5 or symbol != previous):
             at += 1
         word, previous = is_word, symbol
@@ -646,8 +648,8 @@ def value_scores(measures, scopes, groups, scales, floors, weights, points, slop
 def dense_features(z, scores, lengths, places, news, rarity, counts, row):  # type: ignore[no-untyped-def]
     """Fill one row of dense features (float32, (len(COLUMNS),)) in the registry's order.
 
-    ``news`` holds the surprise of each novelty, ``rarity`` is the endpoint's and ``counts`` are four
-    numbers: see Scorer.
+    ``news`` holds the surprise of each novelty, ``rarity`` is the endpoint's and ``counts`` are
+    four numbers: see Scorer.
     """
     row[:] = 0.0
     longest = 0

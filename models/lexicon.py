@@ -92,9 +92,9 @@ _WORDS: Final[dict[str, str]] = {
         printenv tasklist taskkill xxd ncat socat crontab useradd adduser groupadd iptables busybox
         lsof mshta rundll32 regsvr32 wscript cscript iex""",
     "short shell words": """
-        cat ls pwd ps id nc ping dig type dir net echo rm cp mv find grep awk sed perl python python3
-        ruby php node env hostname sh tail more less sort uniq cut tr tee touch kill host ssh scp
-        ftp tftp w who last df du mount export test""",
+        cat ls pwd ps id nc ping dig type dir net echo rm cp mv find grep awk sed perl python
+        python3 ruby php node env hostname sh tail more less sort uniq cut tr tee touch kill host
+        ssh scp ftp tftp w who last df du mount export test""",
     "names of system files": """
         passwd shadow system32 winnt htaccess htpasswd id_rsa authorized_keys environ bash_history
         bashrc sudoers fstab syswow64 phpmyadmin dockerenv kubeconfig serviceaccount credentials""",

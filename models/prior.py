@@ -66,7 +66,9 @@ def pack_prior(
     blob, tensors = write_tensors(
         {"tags": table.tags, "bits": table.bits, "word_bits": word_bits, "rarity": rarity}
     )
-    config = {"format": _FORMAT, "version": 1, "sources": dict(sources), "tensors": tensors}
+    config: JSON = {
+        "format": _FORMAT, "version": 1, "sources": dict(sources), "tensors": tensors,
+    }  # fmt: skip
     return PriorFiles(canonical_json(config), blob)
 
 

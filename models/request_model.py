@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cnaf.models.forest import FlatForest
 
 __all__ = [
+    "CODE_BY_DESIGN",
     "ENOUGH_SESSIONS",
     "ENOUGH_SIGHTINGS",
     "FIRM_BITS",
@@ -83,7 +84,7 @@ ENOUGH_SESSIONS: Final = 3
 _MATURE_BITS: Final = 5.0
 #: Fields that take markup or code by design: more sessions must stay silent before a match speaks.
 _MANY_SESSIONS: Final = 20
-_CODE_BY_DESIGN: Final = frozenset({ValueType.MARKUP, ValueType.CODE, ValueType.BINARY})
+CODE_BY_DESIGN: Final = frozenset({ValueType.MARKUP, ValueType.CODE, ValueType.BINARY})
 #: Bytes that tell the type of a value in a field that the image never showed.
 TYPE_PREFIX: Final = 256
 
@@ -351,7 +352,7 @@ class Scorer:
             return True if self.model.names.bits >= _MATURE_BITS else None
         if rule in profile.marks:
             return False
-        by_design = profile.kind in _CODE_BY_DESIGN
+        by_design = profile.kind in CODE_BY_DESIGN
         enough = profile.sessions >= (_MANY_SESSIONS if by_design else ENOUGH_SESSIONS)
         return True if enough else None
 

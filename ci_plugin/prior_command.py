@@ -1,0 +1,64 @@
+"""``cnaf prior``: the general prior that fields back off to, and how it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cnaf.ci_plugin.output import err, out, plain, print_json_line
+from cnaf.ci_plugin.progress import progress_bars
+from cnaf.learner.prior import make_prior, ordinary_corpus
+from cnaf.models.errors import InputError
+from cnaf.models.prior import general_prior, unpack_prior
+from rich.table import Table
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Show the general prior, or make it again from its sources.")
+
+
+@app.command("show")
+def show_prior(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show what the prior of this release was made from."""
+    prior = general_prior()
+    slots = len(prior.table.tags)
+    described = {"digest": prior.digest, "slots": slots, "sources": dict(prior.sources)}
+    if as_json:
+        print_json_line(described)
+        return
+    table = Table("source", "version", title=f"General prior {prior.digest[:12]}", show_edge=False)
+    for name, version in prior.sources.items():
+        table.add_row(plain(name), plain(str(version)))
+    out.print(table)
+
+
+@app.command("make")
+def make(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where prior.json and prior.safetensors go.")
+    ],
+    size: Annotated[int, typer.Option(min=1000, help="Ordinary values to draw.")] = 200_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+) -> None:
+    """Draw ordinary values and make the prior of them; equal sources give equal files."""
+    values, sources = ordinary_corpus(seed, size)
+    with progress_bars(err) as progress:
+        files = make_prior(values, sources, progress)
+    prior = unpack_prior(files)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "prior.json").write_bytes(files.config)
+        (folder / "prior.safetensors").write_bytes(files.tensors)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written: {error.strerror}", hint="name a folder that you may write"
+        ) from error
+    same = prior.digest == general_prior().digest
+    out.print(
+        f"Prior {prior.digest[:12]}: {len(files.tensors):,} bytes in {folder}, "
+        + ("the one of this release" if same else "not the one of this release"),
+        highlight=False,
+    )
