@@ -117,6 +117,8 @@ def _reason(number: int, evidence: Evidence, told: float | None) -> Table:
         reason.add_row("excerpt", _marked(evidence))
     reason.add_row("expected", plain(evidence.expected))
     reason.add_row("seen", plain(evidence.seen))
+    if evidence.would_pass:
+        reason.add_row("would pass", plain(evidence.would_pass))
     if evidence.p_value is not None and evidence.p_value != told:
         reason.add_row("rarity", plain(rarity(evidence.p_value)))
     tags = f" ({', '.join(evidence.tags)})" if evidence.tags else ""

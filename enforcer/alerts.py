@@ -31,7 +31,7 @@ __all__ = [
     "new_event_id",
 ]
 
-ALERT_SCHEMA: Final = "cnaf.alert/1"
+ALERT_SCHEMA: Final = "cnaf.alert/2"
 #: Caps in bytes of UTF-8. A URL over 1 KB, a name over 256 bytes or a sentence over 512 is noise.
 _MAX_TARGET: Final = 1024
 _MAX_NAME: Final = 256
@@ -177,6 +177,7 @@ def _capped_evidence(evidence: Evidence) -> Evidence:
         field=_capped(evidence.field, _MAX_NAME),
         excerpt=excerpt,
         expected=_capped(evidence.expected, _MAX_SENTENCE),
+        would_pass=_capped(evidence.would_pass, _MAX_SENTENCE),
         seen=_capped(evidence.seen, _MAX_SENTENCE),
         marks=tuple((start, end) for start, end in marks if start < end),
         p_value=_finite(evidence.p_value),

@@ -10,6 +10,7 @@ raw ``body`` field.
 from __future__ import annotations
 
 import re
+from binascii import a2b_base64
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -44,6 +45,12 @@ _PLAIN_NAME = re.compile(
 )
 #: A site's name and port; whatever else a client writes there is no name.
 _HOST = re.compile(rb"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+#: Base64 that may hold text, and the three parts of a JWT; shorter values are words.
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}(?:\.[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]*)?)?")
+_SHORTEST_BASE64 = 24
+#: What the name of a field ends in that was read out of base64; once is enough.
+_WRAPPED = ">base64"
+_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _NAME_CAP = 128
 #: Characters of a raw name that are folded; more could only fill the cache of folded names.
 _RAW_NAME_CAP = 4 * _NAME_CAP
@@ -72,6 +79,17 @@ def fold_name(name: str) -> str:
 @lru_cache(maxsize=8192)
 def _fold_name(name: str) -> str:
     return _DIGEST.sub("{hex}", _NUMBER.sub("#", name))[:_NAME_CAP]
+
+
+def _text_of_base64(value: bytes) -> bytes | None:
+    """Return what base64 (of either alphabet, padded or not) holds, where that is text."""
+    plain = value.rstrip(b"=").translate(_STANDARD_ALPHABET)
+    try:
+        decoded = a2b_base64(plain + b"=" * (-len(plain) % 4))
+        text = decoded.decode("utf-8")
+    except ValueError:
+        return None
+    return decoded if text.replace("\n", "").replace("\r", "").isprintable() else None
 
 
 class RequestParser:
@@ -148,6 +166,8 @@ class RequestParser:
         fields.append(Field(location, folded, value, rounds))
         if value[:1] in (b"{", b"[") and _MAY_NEST[location]:
             self._nested(folded, value, fields)
+        elif len(value) >= _SHORTEST_BASE64 and _MAY_WRAP[location] and _BASE64.fullmatch(value):
+            self._wrapped(location, folded, value, fields)
 
     def _nested(self, name: str, value: bytes, fields: list[Field]) -> None:
         """JSON inside of a form or query value: its leaves are fields, too."""
@@ -159,6 +179,23 @@ class RequestParser:
         except BodyError:
             return
         fields.extend(found)
+
+    def _wrapped(self, location: Location, name: str, value: bytes, fields: list[Field]) -> None:
+        """Text inside of base64, or of the readable parts of a JWT: a field of its own.
+
+        Few tokens that a machine drew decode to text by chance (one of ten million at 24 letters).
+        """
+        if name.endswith(_WRAPPED):
+            return
+        for part in value.split(b".")[:2]:
+            text = _text_of_base64(part)
+            if text is None:
+                continue
+            text, rounds = self._canonical(text)
+            inner = name + _WRAPPED
+            fields.append(Field(location, inner, text, rounds))
+            if text[:1] in (b"{", b"["):
+                self._nested(inner, text, fields)
 
     def _decode_block(self, headers: Headers) -> tuple[tuple[Field, ...], bytes]:
         fields: list[Field] = []
@@ -294,3 +331,4 @@ _KINDS: dict[type[BodyError], ProblemKind] = {
     DepthError: ProblemKind.TOO_DEEP,
     CodingError: ProblemKind.BODY_CODING,
 }
+_MAY_WRAP = tuple(_MAY_NEST[location] or location is Location.JSON for location in Location)
