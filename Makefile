@@ -6,7 +6,7 @@ PACKAGES := models datasets signatures dataplane learner enforcer evaluation ci_
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-docker test check lint types layers docs format \
-	bench-dataplane bench-signatures clean
+	bench-dataplane bench-detection bench-signatures clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -50,6 +50,9 @@ bench-dataplane: $(VENV)/installed ## Raw HAProxy, protected, nginx with ModSecu
 
 bench-signatures: $(VENV)/installed ## The rule engine against the same rules one by one
 	$(BIN)/python benchmarks/signatures.py
+
+bench-detection: $(VENV)/installed ## Attacks and false positives; data sets: EVALUATE_ARGS='--data FOLDER'
+	$(BIN)/python benchmarks/detection.py $(EVALUATE_ARGS)
 
 clean: ## Remove what make has made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

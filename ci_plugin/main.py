@@ -6,9 +6,11 @@ from importlib import metadata
 from typing import Annotated
 
 import typer
-from cnaf.ci_plugin import models_command
+from cnaf.ci_plugin import models_command, prior_command
 from cnaf.ci_plugin.alerts_command import alerts
+from cnaf.ci_plugin.calibrate_command import calibrate_model
 from cnaf.ci_plugin.enforce_command import enforce
+from cnaf.ci_plugin.evaluate_command import evaluate_detectors
 from cnaf.ci_plugin.inspect_command import inspect_corpus
 from cnaf.ci_plugin.learn_command import learn_image
 from cnaf.ci_plugin.output import CommandGroup, out
@@ -23,9 +25,12 @@ app = typer.Typer(
 )
 app.command("learn")(learn_image)
 app.command("inspect")(inspect_corpus)
+app.command("calibrate")(calibrate_model)
 app.command("enforce")(enforce)
 app.command("alerts")(alerts)
+app.command("evaluate")(evaluate_detectors)
 app.add_typer(models_command.app, name="models")
+app.add_typer(prior_command.app, name="prior")
 
 
 def _print_version(wanted: bool) -> None:

@@ -94,6 +94,9 @@ class Calibration:
 #: Requests with a body get up to this many times the rate of the target, and at most this share of
 #: all false positives: what they carry is what an attacker writes, too.
 _BODY_RATE, _BODY_SHARE = 5.0, 0.5
+#: Part of a rate that thresholds use up: sessions of tomorrow differ from those of the corpus more
+#: than these do from each other, and rules of medium confidence need a share.
+_KEPT_BACK = 0.5
 #: Below so many sessions nothing is promised.
 _ENOUGH_SESSIONS = 10
 
@@ -115,6 +118,7 @@ class SplitCalibration:
         Where one kind is too rare to promise its rate, both are held to one threshold.
         """
         bodies, others = self.body.total, self.plain.total
+        false_positive_rate *= _KEPT_BACK
         if self.sessions < _ENOUGH_SESSIONS:
             return float("inf"), float("inf")
         if bodies and others:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cnaf.models.kernels import hash_gram, lookup
+from cnaf.models.kernels import hash_gram, lookup, tokenize
+from cnaf.models.lexicon import WORD_KEYS, WORD_TOKENS
 from cnaf.models.ngrams import (
     BYTES,
-    CLASSES,
     END,
     FOLD,
     SYMBOLS,
+    TOKENS,
     NgramTable,
     build_table,
     grams_of,
-    symbol_name,
+    token_name,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.support.plain_tokens import as_words, plain_bytes, plain_tokens, trigrams
 
 bounded = settings(deadline=None, max_examples=150)
 keys = st.lists(
@@ -33,23 +36,60 @@ def table_of(grams: list[tuple[int, int, int]], bits: list[int]) -> NgramTable:
 
 
 def plain_grams(value: bytes) -> list[tuple[int, int]]:
-    """Kind and trigram, told by walking over lists that runs were taken out of."""
-    symbols = [int(SYMBOLS[byte]) for byte in value]
-    shape = [s for i, s in enumerate(symbols) if s > 5 or i == 0 or s != symbols[i - 1]]
-    folded = [int(FOLD[byte]) for byte in value]
-    words = [b for i, b in enumerate(folded) if b != 0x30 or i == 0 or folded[i - 1] != 0x30]
-    padded, spelled = [END, END, *shape, END], [0, 0, *words]
-    classes = [(a << 12) | (b << 6) | c for a, b, c in zip(padded, padded[1:], padded[2:])]  # noqa: B905 - shifted
-    letters = [(a << 16) | (b << 8) | c for a, b, c in zip(spelled, spelled[1:], spelled[2:])]  # noqa: B905 - shifted
-    return [(CLASSES, gram) for gram in classes] + [(BYTES, gram) for gram in letters]
+    """Kind and trigram of tokens, with plain words where that differs, then of bytes."""
+    tokens = [*plain_tokens(value), END]
+    pairs = zip(trigrams(tokens, 6), trigrams(as_words(tokens), 6), strict=True)
+    syntax = [gram for pair in pairs for gram in dict.fromkeys(pair)]
+    return [(TOKENS, gram) for gram in syntax] + [
+        (BYTES, gram) for gram in trigrams(plain_bytes(value), 8)
+    ]
+
+
+words = st.sampled_from(
+    [b"Union", b"or", b"0x1F", b"0x", b"0X9g", b"__mro__", b"_", b"7_", b"x7", b"\xc3\xa9", b"\n\r"]
+)
 
 
 @bounded
-@given(st.binary(max_size=40) | st.text("aZ0 19'\n-\u00e9", max_size=40).map(str.encode))
+@given(
+    st.binary(max_size=40)
+    | st.text("aZ0_ 19'\n-\u00e9", max_size=40).map(str.encode)
+    | st.lists(words | st.binary(max_size=2), max_size=12).map(b"".join)
+)
 def test_trigrams_equal_the_plain_walk(value: bytes) -> None:
     kinds, grams = grams_of(value)
     found = list(zip(kinds.tolist(), grams.tolist(), strict=True))
     assert found == plain_grams(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        (b"' OR 1=1", ["'", "spaces", "logical operators", "spaces", "digits", "=", "digits"]),
+        (b"<script>", ["<", "elements that load or run", ">"]),
+        (b"for me", ["letters", "spaces", "letters"]),
+        (b"0x61646d", ["hexadecimal literals"]),
+        (b"a1b2", ["letters with digits"]),
+        (b"__", ["_"]),
+        (b"  \t\r\n\x00\x1b", ["spaces", "line ends", "control characters"]),
+        (b"a\n\nb", ["letters", "line ends", "letters"]),
+        (b"--", ["-", "-"]),
+        (b"", []),
+    ],
+)
+def test_a_value_is_read_as_words_numbers_and_signs(value: bytes, names: list[str]) -> None:
+    room = np.zeros(len(value) + 1, np.uint8)
+    array = np.frombuffer(value, np.uint8)
+    count = tokenize(array, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, room)
+    assert [token_name(token) for token in room[:count].tolist()] == names
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 1000])
+def test_no_value_overflows_its_room(length: int) -> None:
+    # The most trigrams a byte: a word of the lexicon and a sign in turn.
+    for unit in (b"or'", b"or ", b"'", b"\n ", b"x", b"\xff<"):
+        value = (unit * length)[: 3 * length]
+        assert len(grams_of(value)[0]) <= 3 * len(value) + 8
 
 
 @bounded
@@ -109,7 +149,7 @@ class TestAlphabet:
     def test_each_mark_stands_for_itself(self) -> None:
         marks = [c for c in map(chr, range(0x21, 0x7F)) if not c.isalnum()]
         assert len({int(SYMBOLS[ord(c)]) for c in marks}) == len(marks)
-        assert all(symbol_name(int(SYMBOLS[ord(c)])) == c for c in marks)
+        assert all(token_name(int(SYMBOLS[ord(c)])) == c for c in marks)
 
     @pytest.mark.parametrize(
         ("text", "name"),
@@ -117,7 +157,7 @@ class TestAlphabet:
          ("\x00\x1b\x7f", "control characters")],
     )  # fmt: skip
     def test_classes(self, text: str, name: str) -> None:
-        assert {symbol_name(int(SYMBOLS[ord(c)])) for c in text} == {name}
+        assert {token_name(int(SYMBOLS[ord(c)])) for c in text} == {name}
 
     def test_folding(self) -> None:
         assert bytes(FOLD[list(b"AbC-019\xc4")]) == b"abc-000\xc4"
