@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from cnaf.datasets.split import deduplicate
 from cnaf.evaluation.data_set import DataSet, Kind
 from cnaf.evaluation.injection import Injector
 from cnaf.evaluation.neutral import Neutraliser
@@ -65,10 +64,8 @@ def make_plan(sources: Sources, parts: frozenset[Part], *, folds: int, quick: bo
                     named += _injected(payloads, benign, fold, folds, left_out[payloads.name])
                 if Part.ROBUSTNESS in parts:
                     named += _mutated(attacks)
-            # The generator of CSIC repeats itself; a quarter is distinct.
-            learned = tuple(deduplicate(train)) if part is Part.CSIC else train
             ablated = part is Part.WORDPRESS and Part.ABLATION in parts
-            trials.append(Trial(data_set.name, learned, held_out, tuple(named), ablated))
+            trials.append(Trial(data_set.name, train, held_out, tuple(named), ablated))
     return Plan(tuple(trials), data_sets, left_out)
 
 

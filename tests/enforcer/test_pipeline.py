@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from cnaf.enforcer.pipeline import Inspector, Policy
 from cnaf.models.exchange import Request
@@ -11,6 +12,8 @@ from cnaf.models.fields import Location
 from cnaf.models.limits import Limits
 from cnaf.models.parsing import RequestParser
 from cnaf.models.request_model import RequestModel, Scorer
+from cnaf.models.structure import News
+from cnaf.models.value_types import ValueType
 from cnaf.models.verdict import Action, Confidence, Detector, Verdict
 from cnaf.signatures.engine import SignatureEngine
 from cnaf.signatures.rule import Pattern, Rule, Severity, Targets
@@ -49,14 +52,27 @@ def search(text: str) -> Request:
 
 
 def policy_at(model: RequestModel, made: Request, level: str, action: Action = BLOCK) -> Policy:
-    """A policy under which the request's own p-value is in the given band."""
-    scorer = Scorer(model)
-    p = model.calibration.p_value(scorer.score(RequestParser().parse(made)).score)
-    above, below = min(0.9999, p * 1.01), p * 0.5
-    target, alert = {
-        "block": (above, above), "alert": (below, above), "ordinary": (below, below),
+    """A policy under which the request's own score is in the given band."""
+    scorer, parsed = Scorer(model), RequestParser().parse(made)
+    score = scorer.score(parsed)
+    reached = scorer.blockable(parsed, score)
+    # Of rates that are promised, the least one that this request would be blocked under.
+    rates = np.geomspace(1e-4, 0.9, 300)
+    block = next(r for r in rates if model.blocking.thresholds(r)[made.body_size > 0] <= reached)
+    alert = min(0.9999, model.calibration.p_value(score.score) * 1.01)
+    target, told = {
+        "block": (block, alert), "alert": (1e-9, alert), "ordinary": (1e-9, 1e-9),
     }[level]  # fmt: skip
-    return Policy(action, target_fpr=target, alert_fpr=alert)
+    return Policy(action, target_fpr=float(target), alert_fpr=told)
+
+
+def knowing(model: RequestModel, name: str, **known: object) -> RequestModel:
+    """The model with something else known of a field."""
+    profiles = (replace(p, **known) if p.name == name else p for p in model.profiles)  # type: ignore[arg-type]
+    return replace(model, profiles=tuple(profiles))
+
+
+MEDIUM = f"test-{Confidence.MEDIUM}"
 
 
 @pytest.mark.parametrize(
@@ -64,8 +80,9 @@ def policy_at(model: RequestModel, made: Request, level: str, action: Action = B
     [
         (Confidence.HIGH, "ordinary", BLOCK),
         (Confidence.HIGH, "block", BLOCK),
+        # The benign values of this field set the rule off.
         (Confidence.MEDIUM, "ordinary", ALERT),
-        (Confidence.MEDIUM, "alert", BLOCK),
+        (Confidence.MEDIUM, "alert", ALERT),
         (Confidence.MEDIUM, "block", BLOCK),
         (Confidence.LOW, "ordinary", PASS),
         (Confidence.LOW, "alert", ALERT),
@@ -82,7 +99,8 @@ def test_fusion(
     level: str,
     action: Action,
 ) -> None:
-    made = search(f"red {WORDS[confidence]} hat" if confidence else "red hat")
+    model = knowing(model, "q", marks=frozenset({MEDIUM}))
+    made = search(f"red {WORDS[confidence]} - hatt" if confidence else "red - hatt 1")
     verdict = Inspector(policy_at(model, made, level), engine, model).inspect(made)
     assert verdict.action is action
     assert bool(verdict.evidence) == (action is not PASS or confidence is not None)
@@ -92,22 +110,60 @@ def test_fusion(
     assert alerting.evidence == verdict.evidence
 
 
-@pytest.mark.parametrize(
-    ("made", "action"),
-    [
-        (search("cotttt"), ALERT),
-        (search("cotttt <|;$(x)"), BLOCK),
-        # The field is new, and the rest of the request is odd where the rule did not match.
-        (request(target="/search?q=hat&new=cotttt"), BLOCK),
-        (request(target="/products?page=1'--&sort=name&q=cotttt"), ALERT),
-    ],
-)
-def test_medium_evidence_blocks_where_the_model_means_the_same_field(
-    engine: SignatureEngine, model: RequestModel, made: Request, action: Action
-) -> None:
-    # Rates that no request reaches leave the field alone to decide.
-    policy = Policy(target_fpr=1e-9, alert_fpr=1e-9)
-    assert Inspector(policy, engine, model).inspect(made).action is action
+class TestMediumEvidence:
+    """What a rule of medium confidence means where no score reaches a threshold."""
+
+    POLICY = Policy(target_fpr=1e-9, alert_fpr=1e-9)
+
+    def action(self, engine: SignatureEngine, model: RequestModel, made: Request) -> Action:
+        return Inspector(self.POLICY, engine, model).inspect(made).action
+
+    def test_blocks_where_benign_values_never_set_it_off(
+        self, engine: SignatureEngine, model: RequestModel
+    ) -> None:
+        assert self.action(engine, model, search("cotttt")) is BLOCK
+
+    def test_alerts_where_they_did(self, engine: SignatureEngine, model: RequestModel) -> None:
+        marked = knowing(model, "q", marks=frozenset({MEDIUM}))
+        assert self.action(engine, marked, search("cotttt")) is ALERT
+        assert self.action(engine, marked, search("cotttt <|;$(x)")) is ALERT
+
+    @pytest.mark.parametrize("target", ["/search?q=hat&new=cotttt", "/nowhere/at-all?q=cotttt"])
+    def test_blocks_in_a_new_field_or_endpoint_of_an_image_that_is_known_well(
+        self, engine: SignatureEngine, model: RequestModel, target: str
+    ) -> None:
+        made = request(target=target)
+        assert self.action(engine, model, made) is BLOCK
+        # Where names are new all the time, a new one says nothing.
+        assert self.action(engine, replace(model, names=News(40, 30)), made) is ALERT
+
+    def test_needs_an_odd_value_where_few_sessions_know_the_field(
+        self, engine: SignatureEngine, model: RequestModel
+    ) -> None:
+        thin = knowing(model, "q", sessions=1)
+        assert self.action(engine, thin, search("cotttt")) is ALERT
+        assert self.action(engine, thin, search("cotttt <|;$(x)")) is BLOCK
+
+    def test_needs_more_sessions_where_markup_is_normal(self, model: RequestModel) -> None:
+        parsed = RequestParser().parse(search("cotttt"))
+        field = next(f for f in parsed.fields if f.name == "q")
+        for kind, sessions, said in (
+            (ValueType.MARKUP, 10, None), (ValueType.MARKUP, 30, True),
+            (ValueType.CODE, 19, None), (ValueType.TEXT, 10, True), (ValueType.TEXT, 2, None),
+        ):  # fmt: skip
+            scorer = Scorer(knowing(model, "q", kind=kind, sessions=sessions))
+            assert scorer.speaks_against(MEDIUM, field, scorer.score(parsed)) is said
+
+    def test_an_article_may_quote_an_attack(
+        self, engine: SignatureEngine, model: RequestModel
+    ) -> None:
+        thin = knowing(model, "text", sessions=1)
+        short, long = (
+            request("POST", "/reviews", b"rating=3&title=nice&text=cotttt+%3C|;$(x)" + b"+red" * n)
+            for n in (1, 200)
+        )
+        assert self.action(engine, thin, short) is BLOCK
+        assert self.action(engine, thin, long) is ALERT
 
 
 class TestThinEndpoints:
@@ -119,7 +175,7 @@ class TestThinEndpoints:
         # With its newness counted the request is just beyond this rate, so it would block.
         verdict = Inspector(Policy(target_fpr=rate, alert_fpr=rate), None, model).inspect(made)
         assert verdict.action is ALERT
-        assert "unseen-endpoint" in {item.rule for item in verdict.evidence}
+        assert "unseen-method" in {item.rule for item in verdict.evidence}
 
     def test_an_attack_on_a_new_page_blocks(self, model: RequestModel) -> None:
         policy = Policy(target_fpr=0.01)

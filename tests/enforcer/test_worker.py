@@ -99,7 +99,7 @@ def test_memory_is_bounded(handler: InspectionHandler, monkeypatch: pytest.Monke
     monkeypatch.setattr(worker, "_REMEMBERED", 4)
     for number in range(50):
         for _ in range(2):
-            made = Request("GET", b"/search?q=hat&page=%d" % (number % 25), ())
+            made = Request("GET", b"/products?page=%d&sort=name" % (number % 25 + 1), ())
             assert handler.on_request(made, CLIENT, "id") is PASS
         assert len(handler._seen) <= 8
         assert len(handler._passed) <= 4

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     MakeRequest = Callable[[Sequence[Field]], ParsedRequest]
 
 RULES = built_in_rules()
+STEPS = [Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH]
 FLAGS = re.IGNORECASE | re.DOTALL
 COMPILED = {
     rule.id: [(p, re.compile(p.body.encode("ascii"), FLAGS)) for p in rule.patterns]
@@ -35,7 +36,7 @@ COMPILED = {
 
 def holds(rule: Rule, field: Field) -> bool:
     """The reference: each pattern of a rule searched in each piece of one value."""
-    if not rule.looks_at(field):
+    if rule.confidence_in(field) is None:
         return False
     for pattern, _ in COMPILED[rule.id]:
         start, end = "^" if pattern.at_start else "", r"\Z" if pattern.at_end else ""
@@ -75,11 +76,14 @@ def test_equals_a_search_of_each_value_by_each_rule(
 ) -> None:
     expected = {}
     for rule in RULES:
-        first = next((i for i, field in enumerate(fields) if holds(rule, field)), None)
-        if first is not None:
-            expected[rule.id] = first
+        holding = [i for i, field in enumerate(fields) if holds(rule, field)]
+        if holding:
+            # Of several fields the one where it says most, the first of them.
+            says = [STEPS.index(rule.confidence_in(fields[i])) for i in holding]
+            expected[rule.id] = holding[says.index(max(says))]
     matches = engine.match(make_request(fields))
     assert {m.rule.id: m.field_index for m in matches} == expected
+    assert all(m.confidence is m.rule.confidence_in(fields[m.field_index]) for m in matches)
     for match in matches:
         value = fields[match.field_index].value
         assert 0 <= match.start < match.end <= len(value)
@@ -145,7 +149,9 @@ def test_only_targets_and_lengths_that_a_rule_asks_for(make_request: MakeRequest
         frozenset(((Location.HEADER, "referer"),)),
         frozenset(((Location.FORM, "content"),)),
     )
-    engine = SignatureEngine([make_rule(Pattern("ab"), targets=targets, max_length=4)])
+    engine = SignatureEngine(
+        [make_rule(Pattern("ab"), targets=targets, max_length=4, confidence=Confidence.HIGH)]
+    )
     fields = [
         Field(Location.QUERY, "q", b"ab"),
         Field(Location.FORM, "Content", b"ab"),

@@ -63,20 +63,27 @@ targets = ["form", "header:Referer", "!form:Content"]
     assert (rule.syntax, rule.max_length) == (Syntax.SQL, 9)
     assert rule.must_fire[0].location is Location.FORM
     assert (rule.must_fire[1].value, rule.must_fire[1].location) == (b"\xe5", Location.HEADER)
-    assert rule.looks_at(Field(Location.HEADER, "referer", b"x"))
-    assert rule.looks_at(Field(Location.FORM, "title", b"x" * 9))
-    assert not rule.looks_at(Field(Location.FORM, "title", b"x" * 10))
-    assert not rule.looks_at(Field(Location.FORM, "content", b"x"))
-    assert not rule.looks_at(Field(Location.QUERY, "title", b"x"))
+    said = rule.confidence
+    assert rule.confidence_in(Field(Location.HEADER, "referer", b"x")) is said
+    assert rule.confidence_in(Field(Location.FORM, "title", b"x" * 9)) is said
+    # In a longer value a match says one step less; elsewhere it says nothing.
+    assert rule.confidence_in(Field(Location.FORM, "title", b"x" * 10)) is one_less(said)
+    assert rule.confidence_in(Field(Location.FORM, "content", b"x")) is None
+    assert rule.confidence_in(Field(Location.QUERY, "title", b"x")) is None
+
+
+def one_less(confidence: Confidence) -> Confidence:
+    return Confidence.MEDIUM if confidence is Confidence.HIGH else Confidence.LOW
 
 
 def test_short_forms_of_targets() -> None:
-    (rule,) = parse_rules(text(targets='["@values", "!@prose"]'), "a.toml")
-    assert rule.looks_at(Field(Location.JSON, "title", b"x"))
-    assert rule.looks_at(Field(Location.HEADER, "user-agent", b"x"))
-    assert not rule.looks_at(Field(Location.HEADER, "accept", b"x"))
-    assert not rule.looks_at(Field(Location.JSON, "content", b"x"))
-    assert rule.looks_at(Field(Location.QUERY, "content", b"x"))
+    (rule,) = parse_rules(text(targets='["@values", "~@prose"]'), "a.toml")
+    said = rule.confidence
+    assert rule.confidence_in(Field(Location.JSON, "title", b"x")) is said
+    assert rule.confidence_in(Field(Location.HEADER, "user-agent", b"x")) is said
+    assert rule.confidence_in(Field(Location.HEADER, "accept", b"x")) is None
+    assert rule.confidence_in(Field(Location.JSON, "Content", b"x")) is one_less(said)
+    assert rule.confidence_in(Field(Location.QUERY, "content", b"x")) is said
 
 
 REFUSED = {
