@@ -58,7 +58,7 @@ def learn(
     progress("Setting attacks aside", 1, 1)
     _check(selection, options.folds)
     samples = collect(selection.kept, folds=options.folds, seed=options.seed, marks=selection.marks)
-    voted = outvoted(samples, progress)
+    voted = outvoted(samples, selection.suspects, progress)
     if voted:
         selection = without_outvoted(selection, samples, voted)
         samples = collect(

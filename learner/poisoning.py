@@ -2,15 +2,17 @@
 
 A model learns what it is shown, and what a scanner or an attacker sent during the tests would be
 normal ever after. Signatures set aside what they know. For the rest the sessions are dealt to
-slices, and each slice is a small model of its own: a value that most other slices, which know its
-field well, find impossible by its syntax is set aside with its request. One poisoned session
-teaches one slice; the others outvote it. (Cretu et al., "Casting out Demons: Sanitizing Training
-Data for Anomaly Sensors", IEEE S&P 2008, with syntax in place of whole packets.)
+slices, and each slice is a small model of its own. Where any rule finds anything in a request,
+however little that says by itself, and most other slices that know the field well find the syntax
+of its value impossible, the request is set aside. One poisoned session teaches one slice; the
+others outvote it (Cretu et al., "Casting out Demons: Sanitizing Training Data for Anomaly Sensors",
+IEEE S&P 2008, with syntax in place of whole packets). What is merely unusual stays, or thresholds
+would promise rates for a world without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,15 +23,15 @@ from cnaf.learner.selection import Selection, SetAside
 from cnaf.learner.tally import Tally
 from cnaf.models.fields import Field
 from cnaf.models.kernels import MEASURES
-from cnaf.models.request_model import CODE_BY_DESIGN, ENOUGH_SESSIONS
+from cnaf.models.request_model import ENOUGH_SESSIONS
 from cnaf.models.scoring import SPELLED
 from cnaf.models.value_types import ValueType
 
 __all__ = ["Outvoted", "outvoted", "without_outvoted"]
 
-#: Quarter bits above the allowance from which on a slice calls a stretch of syntax impossible: 25
-#: bits, less than one in ten million.
-_IMPOSSIBLE = 100
+#: Quarter bits above the allowance from which on a slice calls a stretch of syntax impossible: 10
+#: bits, less than one in a thousand.
+_IMPOSSIBLE = 40
 #: Votes that it takes: at least so many slices that know the field, and such a share of them.
 _LEAST_VOTES, _MAJORITY = 2, 0.75
 #: Requests set aside at most: where more are odd, the corpus is varied and not poisoned.
@@ -45,15 +47,22 @@ class Outvoted:
 
 
 def outvoted(
-    samples: Samples, progress: Callable[[str, int, int], None] = lambda _s, _d, _a: None
+    samples: Samples,
+    suspects: Collection[int],
+    progress: Callable[[str, int, int], None] = lambda _s, _d, _a: None,
 ) -> tuple[Outvoted, ...]:
-    """Return the requests that most slices speak against; the folds of the samples are the slices.
+    """Return those of the suspects (requests by index) that most slices speak against.
+
+    The folds of the samples are the slices.
 
     Nothing is returned where that would be more than a tenth of all.
     """
+    if not suspects:
+        return ()
     odd = _impossible(samples, progress)
     found = []
-    for index, request in enumerate(samples.requests):
+    for index in sorted(suspects):
+        request = samples.requests[index]
         guilty = request.values[odd[request.values]]
         if len(guilty):
             found.append(Outvoted(index, int(guilty[0])))
@@ -70,8 +79,6 @@ def _impossible(
     image = profiles + len(ValueType)
     scopes = np.stack([samples.owner, profiles + types, np.full(count, image)], axis=1)
     tally = Tally(samples.values, scopes, image + 1, SPELLED[types])
-    # In markup and code by design every article is unlike the others.
-    written = np.isin(types, [int(kind) for kind in CODE_BY_DESIGN])
     asked, against = np.zeros(count, np.int64), np.zeros(count, np.int64)
     for number in range(slices):
         progress("Voting on odd requests", number, slices)
@@ -79,7 +86,7 @@ def _impossible(
         weights = samples.fold_weights[:, number]
         statistics = tally.statistics(weights, knows)
         # A slice has no vote on what it was itself taught.
-        judged = np.flatnonzero(knows[samples.owner] & (weights == 0) & ~written)
+        judged = np.flatnonzero(knows[samples.owner] & (weights == 0))
         measures = measure(
             [samples.values[i] for i in judged], samples.owner[judged], types[judged], profiles,
             image, statistics,
@@ -110,4 +117,5 @@ def without_outvoted(
             )
         )
     kept = tuple(e for index, e in enumerate(selection.kept) if index not in aside)
-    return replace(selection, kept=kept, attacks=(*selection.attacks, *attacks))
+    attacks = [*selection.attacks, *attacks]
+    return replace(selection, kept=kept, attacks=tuple(attacks), suspects=frozenset())

@@ -43,6 +43,7 @@ class Selection:
     ``refused`` counts by status what the app did not accept, ``labelled`` what the corpus itself
     calls an attack. ``marks`` are rules of medium confidence by the field in which benign values
     set them off: an editor's article holds markup, and a rule that finds it there says nothing.
+    ``suspects`` are the kept exchanges (by index) in which any rule found anything.
     """
 
     kept: tuple[Exchange, ...]
@@ -50,6 +51,7 @@ class Selection:
     labelled: int
     attacks: tuple[SetAside, ...]
     marks: Mapping[tuple[Location, str], frozenset[str]]
+    suspects: frozenset[int]
 
     @property
     def seen(self) -> int:
@@ -65,6 +67,7 @@ def select(exchanges: Iterable[Exchange], engine: SignatureEngine) -> Selection:
     attacks: list[SetAside] = []
     set_off: dict[tuple[Location, str, str], set[str]] = {}
     shown: dict[tuple[Location, str], set[str]] = {}
+    suspects: set[int] = set()
     labelled = 0
     for exchange in exchanges:
         response = exchange.response
@@ -79,6 +82,8 @@ def select(exchanges: Iterable[Exchange], engine: SignatureEngine) -> Selection:
         if found := _attack(exchange.id, request, matches):
             attacks.append(found)
             continue
+        if matches:
+            suspects.add(len(kept))
         kept.append(exchange)
         for field in request.fields:
             shown.setdefault((field.location, field.name), set()).add(exchange.session)
@@ -94,7 +99,7 @@ def select(exchanges: Iterable[Exchange], engine: SignatureEngine) -> Selection:
             marks.setdefault((location, name), set()).add(rule)
     return Selection(
         tuple(kept), dict(sorted(refused.items())), labelled, tuple(attacks),
-        {key: frozenset(rules) for key, rules in marks.items()},
+        {key: frozenset(rules) for key, rules in marks.items()}, frozenset(suspects),
     )  # fmt: skip
 
 

@@ -135,7 +135,7 @@ def test_no_signature_of_high_confidence_fires(values: list[tuple[str, bytes]]) 
         (match.rule.id, value)
         for location, value in sent
         for match in engine.match(_alone(location, value))
-        if match.rule.confidence is Confidence.HIGH
+        if match.confidence is Confidence.HIGH
     ]
     assert fired == []
 
@@ -202,5 +202,5 @@ def test_a_part_costs_a_part_only() -> None:
 
 
 def _alone(location: Location, value: bytes) -> ParsedRequest:
-    field = Field(location, "content", value)
+    field = Field(location, "value", value)
     return ParsedRequest("POST", "/", [field], [], value + SEPARATOR, [0], len(value))
