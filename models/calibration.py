@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from cnaf.models.kernels import TAIL_STEP
 
-__all__ = ["STEPS", "Calibration", "SplitCalibration", "fit_tail"]
+__all__ = ["SPENT", "STEPS", "Calibration", "SplitCalibration", "fit_tail"]
 
 #: A tail holds its statistic at -log10 p = 0, 0.1, … 4.9.
 STEPS = 50
@@ -96,7 +96,7 @@ class Calibration:
 _BODY_RATE, _BODY_SHARE = 5.0, 0.5
 #: Part of a rate that thresholds use up: sessions of tomorrow differ from those of the corpus more
 #: than these do from each other, and rules of medium confidence need a share.
-_KEPT_BACK = 0.5
+SPENT = 0.75
 #: Below so many sessions nothing is promised.
 _ENOUGH_SESSIONS = 10
 
@@ -118,7 +118,7 @@ class SplitCalibration:
         Where one kind is too rare to promise its rate, both are held to one threshold.
         """
         bodies, others = self.body.total, self.plain.total
-        false_positive_rate *= _KEPT_BACK
+        false_positive_rate *= SPENT
         if self.sessions < _ENOUGH_SESSIONS:
             return float("inf"), float("inf")
         if bodies and others:

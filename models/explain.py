@@ -10,9 +10,11 @@ import numpy as np
 from cnaf.models.fields import Field, ParsedRequest
 from cnaf.models.kernels import MEASURES, byte_costs, tokenize
 from cnaf.models.lexicon import WORD_KEYS, WORD_TOKENS
-from cnaf.models.ngrams import FOLD, QUARTER_BITS, SYMBOLS, token_name
+from cnaf.models.ngrams import FOLD, SYMBOLS, token_name
 from cnaf.models.prior import general_prior
 from cnaf.models.request_model import TYPE_PREFIX, VALUE_CAP, RequestModel, Score, without_host
+from cnaf.models.scoring import SPELLED
+from cnaf.models.structure import NAMED
 from cnaf.models.value_types import kind_of
 from cnaf.models.verdict import Confidence, Detector, Evidence
 
@@ -24,8 +26,6 @@ _MAX_VALUES = 3
 _WORTH = 2.0
 #: A measure that speaks: rarer than one benign value in ten.
 _SPEAKS = 1.0
-#: A byte is odd where its trigram costs so many bits (one in 1,000).
-_ODD_BITS = 10.0
 _SHOWN_NAMES = 8
 _SENTENCES = {
     "token-peak": "words and signs stand together in a way that this field never showed",
@@ -94,9 +94,9 @@ def _structure(
 
 
 def _names(fields: list[Field]) -> str:
-    labels = list(dict.fromkeys(field.label for field in fields if field.name))
+    labels = list(dict.fromkeys(f.label for f in fields if f.name and NAMED[f.location]))
     more = f" and {len(labels) - _SHOWN_NAMES} more" if len(labels) > _SHOWN_NAMES else ""
-    return ", ".join(labels[:_SHOWN_NAMES]) + more
+    return (", ".join(labels[:_SHOWN_NAMES]) + more) or "no field"
 
 
 class _Value:
@@ -191,10 +191,10 @@ class _Value:
         byte_costs(
             value, self.scope, len(model.profiles) + self.kind, model.image_scope, int(self.kind),
             model.table.tags, model.table.bits, model.escapes, prior.table.tags, prior.table.bits,
-            prior.word_bits, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, costs,
+            prior.word_bits, SPELLED[self.kind], SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, costs,
         )  # fmt: skip
         best, run, start, span = 0.0, 0.0, 0, (0, 0)
-        for i, cost in enumerate((costs / QUARTER_BITS - _ODD_BITS).tolist()):
+        for i, cost in enumerate(costs.tolist()):
             if run <= 0:
                 run, start = 0.0, i
             run += cost

@@ -408,15 +408,17 @@ def byte_costs(  # type: ignore[no-untyped-def]
     known,
     known_bits,
     word_bits,
+    spelled,
     symbols,
     fold,
     words,
     word_tokens,
     out,
 ):
-    """Fill ``out`` (float32) with what each byte of a value (uint8) costs, in quarter bits.
+    """Fill ``out`` (float32) with what each byte of a value (uint8) costs above the allowance.
 
-    A byte is charged the dearer of the token that it belongs to and the byte trigram that it ends.
+    In quarter bits. A byte is charged the dearer of the token that it belongs to and, where the
+    type's letters are read (``spelled``), the byte trigram that it ends: what adds up to the peaks.
     """
     length = value.shape[0]
     items, costs = np.empty(length + 1, np.uint8), np.empty(length + 1, np.int64)
@@ -444,7 +446,9 @@ def byte_costs(  # type: ignore[no-untyped-def]
         if not (is_word and word) and (is_word or symbol > 5 or symbol != previous):
             at += 1
         word, previous = is_word, symbol
-        out[i] = costs[at]
+        out[i] = costs[at] - _TOKEN_ALLOWANCE
+    if not spelled:
+        return
     place = np.empty(length + 1, np.int64)
     n = spell(value, symbols, fold, items, place)
     _walk(
@@ -464,7 +468,7 @@ def byte_costs(  # type: ignore[no-untyped-def]
         costs,
     )
     for i in range(length):
-        out[i] = max(out[i], np.float32(costs[place[i]]))
+        out[i] = max(out[i], np.float32(costs[place[i]] - _BYTE_ALLOWANCE))
 
 
 @nb.njit(cache=True, nogil=True)

@@ -150,6 +150,8 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
     held_out = of_type(described["held_out"], int, "number of held-out requests")
     bodies = of_type(described["held_out_bodies"], int, "number of held-out bodies")
     require(0 <= bodies <= held_out, "it counts more bodies than requests")
+    sessions = of_type(described["sessions"], int, "number of sessions")
+    require(0 <= sessions <= held_out, "it counts more sessions than requests")
     tags = _array(arrays, "ngram_tags", np.uint16, (None,))
     require(len(tags) >= 64, "the n-gram table is too small")
     # A table without an empty slot would make every lookup walk all probes.
@@ -172,7 +174,7 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
         SplitCalibration(
             _calibration(arrays, "plain", held_out - bodies),
             _calibration(arrays, "body", bodies),
-            of_type(described["sessions"], int, "number of sessions"),
+            sessions,
         ),
         prior,
     )

@@ -185,7 +185,7 @@ class RequestParser:
 
         Few tokens that a machine drew decode to text by chance (one of ten million at 24 letters).
         """
-        if name.endswith(_WRAPPED):
+        if _WRAPPED in name:
             return
         for part in value.split(b".")[:2]:
             text = _text_of_base64(part)

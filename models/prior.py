@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from cnaf.models.ngrams import NgramTable
-from cnaf.models.refusals import of_type, refused, require
+from cnaf.models.refusals import blamed_on, of_type, refused, require
 from cnaf.models.strict_json import JSON, canonical_json, parse_json
 from cnaf.models.tensor_blob import read_tensors, write_tensors
 from cnaf.models.value_types import ValueType
@@ -74,7 +74,8 @@ def pack_prior(
 
 def unpack_prior(files: PriorFiles) -> Prior:
     """Return the prior; raises ArtifactFormatError where the files do not fit each other."""
-    config = of_type(parse_json(files.config), dict, "prior")
+    with blamed_on("its description"):
+        config = of_type(parse_json(files.config), dict, "description")
     require(config.get("format") == _FORMAT, "it is no general prior")
     require(config.get("version") == 1, "its version is unknown")
     arrays = read_tensors(files.tensors, config.get("tensors"))
@@ -83,13 +84,13 @@ def unpack_prior(files: PriorFiles) -> Prior:
         word_bits, rarity = arrays["word_bits"], arrays["rarity"]
     except KeyError as error:
         raise refused(f"the array {error.args[0]} is missing") from error
-    _shaped(tags, np.uint16, (len(tags),))
-    _shaped(bits, np.uint8, (len(tags),))
+    _shaped(tags, np.uint16, (tags.size,))
+    _shaped(bits, np.uint8, (tags.size,))
     _shaped(word_bits, np.uint8, (_TOKENS,))
     _shaped(rarity, np.float32, (len(ValueType), _TOKENS))
     require(len(tags) >= _TOKENS and bool((tags == 0).any()), "its table has no room")
     digest = sha256(files.config).hexdigest()
-    sources = of_type(config["sources"], dict, "list of sources")
+    sources = of_type(config.get("sources"), dict, "list of sources")
     return Prior(NgramTable(tags, bits), word_bits, rarity, digest, sources)
 
 

@@ -19,11 +19,11 @@ from zlib import crc32
 
 from cnaf.models.fields import Location
 
-__all__ = ["NOTHING_SEEN", "UNKNOWN", "News", "add_name", "composition_of", "news_of"]
+__all__ = ["NAMED", "NOTHING_SEEN", "UNKNOWN", "News", "add_name", "composition_of", "news_of"]
 
-#: Places whose names make up a request's composition: paths are endpoints, cookies and headers
-#: come from others, too, and a file comes with its name.
-_NAMED: Final = tuple(
+#: Places (by number) whose names make up a request's composition: paths are endpoints, cookies
+#: and headers come from others, too, and a file comes with its name.
+NAMED: Final = tuple(
     location not in (Location.PATH, Location.COOKIE, Location.HEADER, Location.FILE)
     for location in Location
 )
@@ -65,7 +65,7 @@ def news_of(sessions: Iterable[int]) -> News:
 
 def add_name(order: dict[int, int], location: int, profile: int) -> None:
     """Note a field of a request: ``order`` says which profiles came, in what order, which twice."""
-    if _NAMED[location]:
+    if NAMED[location]:
         if profile not in order:
             order[profile] = 0
         elif _SINGLE[location]:

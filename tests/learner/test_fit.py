@@ -7,13 +7,19 @@ import random
 
 import numpy as np
 import pytest
-from cnaf.learner.fit import FitOptions, FitResult, calibrate, fit
+from cnaf.learner.fit import FitOptions, FitResult, calibrate, fit, split_calibration
 from cnaf.learner.samples import collect
+from cnaf.models.calibration import SPENT, STEPS
 from cnaf.models.exchange import Exchange, Request
-from cnaf.models.kernels import SURPRISE_CAP
+from cnaf.models.fields import Location
+from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES, hash_gram, lookup
 from cnaf.models.model_codec import model_to_parts
+from cnaf.models.ngrams import TOKENS, grams_of
 from cnaf.models.parsing import RequestParser
 from cnaf.models.request_model import Scorer
+from cnaf.models.scoring import TAIL_GROUP_COUNT, TAIL_GROUPS
+from cnaf.models.structure import News
+from cnaf.models.value_types import ValueType
 
 from tests.support.shop import (
     OPTIONS,
@@ -33,6 +39,13 @@ def learn(exchanges: list[Exchange], folds: int = 5, seed: int = 0) -> FitResult
 
 def score(fitted: FitResult, made: Request) -> float:
     return Scorer(fitted.model).score(RequestParser().parse(made)).score
+
+
+def growing() -> FitResult:
+    """A site where one session in twenty asks for a page that no other asks for."""
+    targets = ["/main?q=red+hat"] * 200 + [f"/{name * 4}-page?q=hat" for name in "abcdefghijk"]
+    made = [exchanges_of([request(target=t)], f"s{i}")[0] for i, t in enumerate(targets)]
+    return learn(made)
 
 
 class TestDeterminism:
@@ -61,11 +74,15 @@ class TestSmallCorpora:
             for i, e in enumerate(shop_traffic()[:count])
         ]
         fitted = learn(made)
-        assert len(fitted.held_out) == fitted.model.calibration.total == count
+        # Equal requests are one to whoever counts surprises.
+        distinct = {repr(e.request) for e in made}
+        assert len(fitted.held_out) == fitted.model.calibration.total == len(distinct)
         assert np.isfinite(fitted.held_out).all()
         assert (fitted.held_out >= 0).all()
         # So few requests promise no rate below theirs.
         assert fitted.model.calibration.threshold(0.5 / (count + 1)) == math.inf
+        few = len({e.session for e in made}) < 10
+        assert (fitted.model.blocking.thresholds(0.99) == (math.inf, math.inf)) == few
         attack = score(fitted, request(target="/search?q=<script>alert(1)</script>"))
         assert attack >= fitted.held_out.min()
 
@@ -73,7 +90,7 @@ class TestSmallCorpora:
     def test_equal_requests(self, folds: int) -> None:
         made = exchanges_of([request(target="/products?page=1&sort=name")] * 40, "a")
         fitted = learn(made, folds)
-        assert len(set(fitted.held_out.tolist())) <= folds
+        assert len(fitted.held_out) == 1
         assert np.isfinite(fitted.model.scales).all()
         assert score(fitted, made[0].request) < score(fitted, request(target="/products?page='"))
 
@@ -92,12 +109,30 @@ class TestSmallCorpora:
 class TestHonesty:
     def test_held_out_scores_calibrate_the_model(self) -> None:
         fitted = shop_fit()
-        assert len(fitted.held_out) == len(shop_traffic())
-        calibration = calibrate(fitted.held_out)
+        arrays = (fitted.blockable, fitted.bodies, fitted.sessions, fitted.folds)
+        # One a distinct request, the first of its kind.
+        assert all(len(a) == len(fitted.held_out) == len(shop_samples().distinct()) for a in arrays)
+        calibration = calibrate(fitted.held_out, fitted.sessions)
         assert np.array_equal(calibration.scores, fitted.model.calibration.scores)
+        assert np.array_equal(calibration.ranks, fitted.model.calibration.ranks)
+        split = split_calibration(fitted.blockable, fitted.bodies, fitted.sessions)
+        assert np.array_equal(split.plain.scores, fitted.model.blocking.plain.scores)
+        assert np.array_equal(split.body.ranks, fitted.model.blocking.body.ranks)
+        assert fitted.model.blocking.sessions == 40
         for rate in (0.01, 0.05, 0.2):
             passed = np.mean(fitted.held_out >= fitted.model.calibration.threshold(rate))
             assert passed <= rate * (1 + 1 / len(fitted.held_out)) + 1e-12
+            plain, body = fitted.model.blocking.thresholds(rate)
+            blocked = fitted.blockable >= np.where(fitted.bodies, body, plain)
+            assert np.mean(blocked) <= SPENT * rate + 1e-12
+
+    def test_what_may_block_is_at_most_the_whole_score(self) -> None:
+        """News that the image shows all the time can only be left out."""
+        fitted = growing()
+        assert (fitted.blockable <= fitted.held_out + 1e-6).all()
+        assert (fitted.blockable < fitted.held_out).any()
+        # Where nothing is new in the others' eyes, nothing is left out.
+        assert np.array_equal(shop_fit().blockable, shop_fit().held_out)
 
     def test_p_values_of_new_sessions_are_what_they_say(self) -> None:
         """Exchangeable sessions of one request each: no session repeats what it showed."""
@@ -121,16 +156,78 @@ class TestHonesty:
             assert share <= rate + margin
             assert share >= rate / 3 - margin
 
-    def test_structure_costs_are_those_of_held_out_traffic(self) -> None:
-        structure = shop_fit().model.structure
-        assert structure.shape == (3,)
-        assert ((structure > 0) & (structure <= SURPRISE_CAP)).all()
-        # A new path in one request of five is no surprise.
+    def test_news_costs_what_held_out_traffic_shows_of_it(self) -> None:
+        parser, made = RequestParser(), request(target="/a-new-page")
+        settled = Scorer(shop_fit().model).score(parser.parse(made))
+        found = Scorer(growing().model).score(parser.parse(made))
+        # Of 211 visits eleven were of a page that nobody else saw.
+        assert found.news[0] == News(211, 11).bits < settled.news[0]
+        # Nearly all distinct requests are such pages: one more is no surprise.
+        assert found.novelties[0] < 0.5 < 2 < settled.novelties[0]
+
+    def test_compositions_and_names_are_counted_by_session(self) -> None:
         made = [
-            exchanges_of([request(target=f"/{'x' * i}{'' if i % 5 else i}")], f"s{i}")[0]
-            for i in range(1, 60)
+            exchanges_of(
+                [request(target="/a?x=1&y=2")] * 9 + [request(target=f"/a?x=1&{'pqrst'[i]}=1")],
+                f"s{i}",
+            )
+            for i in range(5)
         ]
-        assert learn(made).model.structure[0] < structure[0]
+        model = learn([e for session in made for e in session]).model
+        (endpoint,) = model.endpoints
+        assert (endpoint.sightings, endpoint.sessions) == (50, 5)
+        # One set that all five showed, and one that each showed by itself.
+        assert len(endpoint.compositions) == 6
+        assert endpoint.news == News(10, 5)
+        # Names: x and y by all five, five by one each; headers and the path are no news.
+        path = 5
+        assert model.names == News(path + 5 + 5 + 5, 5)
+
+    def test_marks_reach_the_profiles(self) -> None:
+        marks = {(Location.QUERY, "q"): {"cnaf-b", "cnaf-a"}, (Location.QUERY, "none"): {"x"}}
+        samples = collect(shop_traffic()[:200], folds=2, seed=0, marks=marks)
+        model = fit(samples, FitOptions(folds=2, trees=5), lambda *_: None).model
+        told = {(p.location, p.name): p.marks for p in model.profiles if p.marks}
+        assert told == {(Location.QUERY, "q"): frozenset(("cnaf-a", "cnaf-b"))}
+
+    def test_laws_are_told_beside_the_kind_that_statistics_lean_on(self) -> None:
+        told = {p.name: (p.kind.name, p.value_type.name) for p in shop_fit().model.profiles}
+        assert told["sort"] == ("WORD", "ENUM")
+        assert told["session"] == told["password"] == ("TOKEN", "NONCE")
+        assert told["items[].sku"] == ("SLUG", "SLUG")
+        assert told["page"] == ("INTEGER", "INTEGER")
+
+    def test_tails_are_those_of_each_group_of_types(self) -> None:
+        """What people write has a long tail, which must not hide an oddity in a number."""
+        model = shop_fit().model
+        rows = TAIL_GROUP_COUNT * len(MEASURES) + len(NOVELTIES) + 1 + len(CHANNELS)
+        assert model.tail_points.shape == (rows, STEPS)
+        assert model.tail_slopes.shape == (rows,)
+        groups = model.tail_points[: TAIL_GROUP_COUNT * len(MEASURES)].reshape(
+            TAIL_GROUP_COUNT, len(MEASURES), STEPS
+        )
+        # Letters of numbers are not read, so they never differ; those of text do.
+        letters = MEASURES.index("byte-mean")
+        rich, drawn = TAIL_GROUPS[ValueType.TEXT], TAIL_GROUPS[ValueType.TOKEN]
+        assert np.nanmax(groups[drawn, letters][np.isfinite(groups[drawn, letters])]) == 0
+        assert np.nanmax(groups[rich, letters][np.isfinite(groups[rich, letters])]) > 0
+
+    def test_a_thin_field_has_no_scope_of_its_own(self) -> None:
+        made = [
+            exchanges_of(
+                [request(target=f"/a?q=red+hat&{'rare' if i < 2 else 'usual'}=red+shirt")], f"s{i}"
+            )[0]
+            for i in range(20)
+        ]
+        model = learn(made).model
+        thin = {p.name: p.thin for p in model.profiles if p.location is Location.QUERY}
+        assert thin == {"q": False, "rare": True, "usual": False}
+        gram = int(grams_of(b"red")[1][0])
+        for index, profile in enumerate(model.profiles):
+            if profile.name in thin:
+                hashed = np.uint64(hash_gram(index, TOKENS, gram))
+                found = lookup(model.table.tags, model.table.bits, hashed)
+                assert (found >= 0) is not thin[profile.name]
 
     def test_evidence_is_counted(self) -> None:
         model = shop_fit().model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_plots_are_pictures(learned: Learned, tmp_path: Path) -> None:
 
 def test_a_thin_corpus_is_said_to_be_thin(learned: Learned) -> None:
     assert learned.report.warnings == ()
-    rates = tuple(replace(rate, threshold=None) for rate in learned.report.rates)
+    rates = tuple(replace(rate, plain=math.inf, body=math.inf) for rate in learned.report.rates)
     source = replace(learned.report.source, sessions=1)
     thin = replace(learned.report, rates=rates, source=source)
     few, narrow = thin.warnings

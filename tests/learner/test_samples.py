@@ -12,6 +12,7 @@ from cnaf.models.exchange import Exchange
 from cnaf.models.fields import Location
 from cnaf.models.parsing import RequestParser
 from cnaf.models.request_model import VALUE_CAP, is_learned
+from cnaf.models.structure import News, add_name, composition_of
 from cnaf.models.value_types import ValueType
 
 from tests.support.shop import OPTIONS, exchanges_of, request, shop_samples, shop_traffic
@@ -34,12 +35,57 @@ def test_requests_and_their_values_are_all_there() -> None:
     parser = RequestParser()
     assert len(samples.requests) == len(shop_traffic()) == len(samples.folds)
     for sample, exchange in zip(samples.requests, shop_traffic(), strict=True):
-        fields = [f for f in parser.parse(exchange.request).fields if is_learned(f)]
+        fields = [
+            f for f in parser.parse(exchange.request).fields if is_learned(f.location, f.name)
+        ]
         found = [samples.values[i] for i in sample.values]
         assert found == [field.value for field in fields]
         assert sample.places.tolist() == [field.location for field in fields]
         owners = [samples.keys[samples.owner[i]] for i in sample.values]
         assert owners == [(field.location, field.name) for field in fields]
+        order: dict[int, int] = {}
+        for field in fields:
+            add_name(order, field.location, samples.keys.index((field.location, field.name)))
+        assert sample.composition == composition_of(order)
+        assert sample.counts[1] == len(exchange.request.body)
+
+
+def test_sessions_are_numbered_and_what_each_showed_is_kept() -> None:
+    samples = shop_samples()
+    names = sorted({exchange.session for exchange in shop_traffic()})
+    assert samples.sessions == len(names)
+    showed = set()
+    parser = RequestParser()
+    for sample, fold, exchange in zip(
+        samples.requests, samples.folds.tolist(), shop_traffic(), strict=True
+    ):
+        assert names[sample.session] == exchange.session
+        for field in parser.parse(exchange.request).fields:
+            key = samples.keys.index((field.location, field.name))
+            showed.add((key, fold, sample.session))
+    assert {tuple(row) for row in samples.shown.tolist()} == showed
+    everyone = samples.sessions_of()
+    for key in range(len(samples.keys)):
+        assert everyone[key] == len({s for k, _, s in showed if k == key})
+        for fold in range(OPTIONS.folds):
+            without, only = samples.sessions_of(without=fold), samples.sessions_of(only=fold)
+            assert without[key] + only[key] == everyone[key]
+            assert only[key] == len({s for k, f, s in showed if (k, f) == (key, fold)})
+
+
+def test_equal_requests_are_distinct_once() -> None:
+    made = session("a", "/?x=1&y=2", "/?x=2&y=2", "/?x=1&y=2", "/?y=2&x=1") + session(
+        "b", "/?x=1&y=2", "/a?x=1&y=2"
+    )
+    posted = Exchange("p", "b", made[0].label, request("POST", "/?x=1&y=2"), made[0].response)
+    samples = collect([*made, posted], folds=2, seed=0)
+    assert samples.distinct().tolist() == [0, 1, 3, 5, 6]
+
+
+def test_marks_are_passed_on() -> None:
+    marks = {(Location.QUERY, "q"): {"cnaf-a"}}
+    assert collect(sessions(5), folds=2, seed=0, marks=marks).marks == marks
+    assert collect(sessions(5), folds=2, seed=0).marks == {}
 
 
 def test_sessions_never_span_folds() -> None:
@@ -135,4 +181,15 @@ def test_the_tree_covers_the_requests_that_are_kept() -> None:
     )
     keep = np.array([True, False, True, False])
     assert samples.tree(keep).templates() == ["/a/{int}", "/c/{int}"]
+
+
+def test_the_tree_counts_sessions_and_not_requests() -> None:
+    made = [e for i in range(40) for e in session(f"s{i}", "/shop/a", "/shop/a", "/shop/a")]
+    samples = collect([*made, *session("x", "/shop/b", "/shop/b")], folds=2, seed=0)
+    every = np.ones(len(samples.requests), bool)
+    assert samples.tree(every).match("/shop/c").news == News(41, 1).bits
+
+
+def test_the_path_has_a_profile() -> None:
+    samples = collect(sessions(3), folds=2, seed=0)
     assert (Location.PATH, "") in samples.keys

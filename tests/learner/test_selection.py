@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import pytest
 from cnaf.learner.selection import select
 from cnaf.models.exchange import Exchange, Label, Request, Response
+from cnaf.models.fields import Location
+from cnaf.models.parsing import RequestParser
+from cnaf.models.verdict import Confidence
 from cnaf.signatures.engine import SignatureEngine
 
 ENGINE = SignatureEngine.load()
 
 
 def exchange(
-    name: str, target: bytes, status: int | None = 200, label: Label = Label.BENIGN
+    name: str,
+    target: bytes,
+    status: int | None = 200,
+    label: Label = Label.BENIGN,
+    session: str = "s",
 ) -> Exchange:
     response = None if status is None else Response(status)
-    return Exchange(name, "s", label, Request("GET", target, ()), response)
+    return Exchange(name, session, label, Request("GET", target, ()), response)
 
 
 def test_a_corpus_is_sorted_without_losing_an_exchange() -> None:
@@ -44,6 +52,51 @@ def test_what_is_set_aside_is_told_without_its_value() -> None:
     assert attack.message
     assert "s3cr3t" not in repr(attack)
     assert "passwd" not in attack.field
+
+
+class TestMarks:
+    """A rule of medium confidence that benign values of a field set off says nothing there."""
+
+    #: A medium rule matches this, and no rule of high confidence.
+    NOTED = b"/?note=eval($x);"
+
+    def marks(
+        self, noted: int, plain: int, target: bytes = NOTED
+    ) -> dict[tuple[Location, str], frozenset[str]]:
+        """What is marked where so many sessions set a rule off, and so many others do not."""
+        made = [exchange(f"n{i}", target, session=f"n{i}") for i in range(noted)]
+        made += [exchange(f"p{i}", b"/?note=tea", session=f"p{i}") for i in range(plain)]
+        found = select(made, ENGINE)
+        assert found.attacks == ()
+        assert len(found.kept) == noted + plain
+        return dict(found.marks)
+
+    def test_the_sample_sets_off_medium_rules_alone(self) -> None:
+        request = RequestParser().parse(Request("GET", self.NOTED, ()))
+        assert {m.confidence for m in ENGINE.match(request)} == {Confidence.MEDIUM}
+
+    @pytest.mark.parametrize(
+        ("noted", "plain", "marked"),
+        [(1, 0, False), (2, 0, True), (2, 18, True), (2, 19, False), (3, 27, True), (3, 28, False)],
+    )
+    def test_two_sessions_and_a_tenth_must_agree(
+        self, noted: int, plain: int, marked: bool
+    ) -> None:
+        request = RequestParser().parse(Request("GET", self.NOTED, ()))
+        rules = frozenset(m.rule.id for m in ENGINE.match(request))
+        expected = {(Location.QUERY, "note"): rules} if marked else {}
+        assert self.marks(noted, plain) == expected
+
+    def test_one_session_that_repeats_itself_is_one(self) -> None:
+        made = [exchange(f"e{i}", self.NOTED, session="one") for i in range(30)]
+        assert select(made, ENGINE).marks == {}
+
+    def test_what_is_refused_or_labelled_marks_nothing(self) -> None:
+        made = [exchange(f"r{i}", self.NOTED, 403, session=f"r{i}") for i in range(9)]
+        made += [
+            exchange(f"a{i}", self.NOTED, 200, Label.ATTACK, session=f"a{i}") for i in range(9)
+        ]
+        assert select(made, ENGINE).marks == {}
 
 
 def test_recorded_benign_sessions_lose_nothing_to_rules(

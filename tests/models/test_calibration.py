@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from cnaf.learner.fit import calibrate
-from cnaf.models.calibration import STEPS, Calibration, fit_tail
+from cnaf.learner.fit import calibrate, split_calibration
+from cnaf.models.calibration import SPENT, STEPS, Calibration, SplitCalibration, fit_tail
 from cnaf.models.kernels import TAIL_STEP, surprise
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,6 +101,160 @@ class TestEdges:
         assert empty.p_value(1e9) == 1.0
         assert empty.threshold(0.5) == math.inf
         assert empty.threshold(1.0) == math.inf
+
+
+by_session = st.lists(
+    st.tuples(st.integers(0, 6).map(float), st.integers(0, 4)), min_size=1, max_size=60
+)
+
+
+class TestSessions:
+    """Requests of one session are not independent, so a rank counts a session like the worst."""
+
+    @bounded
+    @given(by_session)
+    def test_a_rank_counts_the_worst_session_once_more(self, made: list[tuple[float, int]]) -> None:
+        values, sessions = (np.array(part) for part in zip(*made, strict=True))
+        calibration = calibrate(values, sessions)
+        for score in range(7):
+            above = [session for value, session in made if value >= score]
+            worst = max(map(above.count, above), default=1)
+            expected = min(len(made), len(above) + worst - 1)
+            assert calibration.p_value(score) == (expected + 1) / (len(made) + 1)
+
+    @bounded
+    @given(scores)
+    def test_sessions_of_one_request_change_nothing(self, values: list[float]) -> None:
+        alone = calibrate(np.array(values), np.arange(len(values)))
+        assert alone.ranks.tolist() == of(values).ranks.tolist()
+
+    @bounded
+    @given(by_session, rates)
+    def test_they_only_ever_make_a_threshold_higher(
+        self, made: list[tuple[float, int]], rate: float
+    ) -> None:
+        values, sessions = (np.array(part) for part in zip(*made, strict=True))
+        aware = calibrate(values, sessions)
+        assert aware.threshold(rate) >= calibrate(values).threshold(rate)
+        assert all(aware.p_value(v) >= calibrate(values).p_value(v) for v in values)
+
+    @bounded
+    @given(by_session, st.floats(-1, 8), st.floats(-1, 8))
+    def test_p_values_still_fall_as_scores_rise(
+        self, made: list[tuple[float, int]], a: float, b: float
+    ) -> None:
+        values, sessions = (np.array(part) for part in zip(*made, strict=True))
+        calibration = calibrate(values, sessions)
+        assert calibration.p_value(max(a, b)) <= calibration.p_value(min(a, b))
+
+    def test_visits_that_are_odd_all_through_do_not_break_the_promise(self) -> None:
+        """Sessions of twenty requests, one in twenty of them odd: the rate holds on average."""
+        random = np.random.default_rng(11)
+
+        def traffic(count: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+            sessions = np.repeat(np.arange(count), 20)
+            odd = random.random(count) < 0.05
+            return random.normal(size=len(sessions)) + 6.0 * odd[sessions], sessions
+
+        reached: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(100):
+            (old, sessions), (new, _) = traffic(30), traffic(200)
+            for aware, shares in reached.items():
+                calibration = calibrate(old, sessions if aware else None)
+                shares.append(float(np.mean(new >= calibration.threshold(0.05))))
+        assert np.mean(reached[True]) < 0.05 < np.mean(reached[False])
+
+
+split = st.tuples(
+    st.lists(st.tuples(st.integers(0, 30).map(float), st.booleans()), min_size=10, max_size=120),
+    st.integers(10, 40),
+)
+
+
+def split_of(made: list[tuple[float, bool]], sessions: int) -> SplitCalibration:
+    values, bodies = (np.array(part) for part in zip(*made, strict=True))
+    return split_calibration(values, bodies, np.arange(len(made)) % sessions)
+
+
+class TestSplit:
+    """Requests with and without a body have a threshold each; together they keep the rate."""
+
+    @bounded
+    @given(split, st.floats(0.001, 0.5))
+    def test_both_thresholds_together_keep_a_part_of_the_rate_back(
+        self, made: tuple[list[tuple[float, bool]], int], rate: float
+    ) -> None:
+        requests, sessions = made
+        plain, body = split_of(requests, sessions).thresholds(rate)
+        alarms = sum(value >= (body if with_body else plain) for value, with_body in requests)
+        # A request of each kind beyond those that were counted is what the bound allows for.
+        assert alarms <= SPENT * rate * (len(requests) + 2) * 1.0000001
+
+    @bounded
+    @given(split, st.floats(0.001, 0.4), st.floats(1.0, 2.0))
+    def test_a_greater_rate_never_has_a_higher_threshold_of_all(
+        self, made: tuple[list[tuple[float, bool]], int], rate: float, more: float
+    ) -> None:
+        one = split_of(*made)
+        tight, loose = one.thresholds(rate), one.thresholds(rate * more)
+        # Of one kind it may rise where a common threshold gives way to one for each.
+        assert min(loose) <= max(tight)
+
+    @pytest.mark.parametrize(
+        ("share", "body_rate"), [(0.02, 5.0), (0.1, 5.0), (0.2, 2.5), (0.5, 1.0), (0.8, 0.625)]
+    )
+    def test_bodies_get_five_times_the_rate_or_half_of_all(
+        self, share: float, body_rate: float
+    ) -> None:
+        random = np.random.default_rng(3)
+        values = random.normal(size=20_000)
+        bodies = np.arange(20_000) < share * 20_000
+        both = split_calibration(values, bodies, np.arange(20_000))
+        rate = 0.02 * SPENT
+        plain, body = both.thresholds(0.02)
+        plain_rate = (1 - share * body_rate) / (1 - share)
+        assert body == both.body.threshold(SPENT * rate * body_rate)
+        assert plain == pytest.approx(both.plain.threshold(SPENT * rate * plain_rate), abs=1e-6)
+        assert share * body_rate <= 0.5 + 1e-9
+        assert np.mean(values >= np.where(bodies, body, plain)) == pytest.approx(
+            SPENT * rate, rel=0.05
+        )
+
+    @pytest.mark.parametrize("bodies", [False, True])
+    def test_one_kind_alone_has_all_of_the_rate(self, bodies: bool) -> None:
+        values = np.arange(1_000.0)
+        one = split_calibration(values, np.full(1_000, bodies), np.arange(1_000))
+        only = one.body if bodies else one.plain
+        assert one.thresholds(0.02) == (only.threshold(0.02 * SPENT),) * 2
+        assert math.isfinite(one.thresholds(0.02)[0])
+
+    def test_a_kind_too_rare_for_its_rate_shares_a_threshold_of_both(self) -> None:
+        values, bodies = np.arange(2_000.0), np.arange(2_000) % 400 == 0
+        one = split_calibration(values, bodies, np.arange(2_000))
+        # Five bodies cannot promise one in twenty.
+        assert one.body.threshold(0.05) == math.inf
+        assert one.thresholds(0.02) == (calibrate(values).threshold(0.02 * SPENT),) * 2
+
+    @pytest.mark.parametrize(("sessions", "finite"), [(1, False), (9, False), (10, True)])
+    def test_few_sessions_promise_nothing(self, sessions: int, finite: bool) -> None:
+        values = np.tile(np.arange(100.0), 10 * sessions)
+        bodies = np.arange(len(values)) % 2 == 0
+        one = split_calibration(values, bodies, np.arange(len(values)) % sessions)
+        assert np.isfinite(one.thresholds(0.5)).tolist() == [finite, finite]
+
+    def test_a_rate_that_nobody_can_promise(self) -> None:
+        one = split_calibration(np.arange(100.0), np.arange(100) % 2 == 0, np.arange(100))
+        assert one.thresholds(0.001) == (math.inf, math.inf)
+
+    def test_no_request_at_all(self) -> None:
+        empty = Calibration(np.zeros(0, np.float32), np.zeros(0, np.int32), 0)
+        assert SplitCalibration(empty, empty, 50).thresholds(0.5) == (math.inf, math.inf)
+
+    @bounded
+    @given(scores, st.lists(st.floats(-10, 60, width=32), max_size=20))
+    def test_ranks_of_any_scores(self, values: list[float], asked: list[float]) -> None:
+        found = of(values).ranks_of(np.array(asked, np.float32))
+        assert found.tolist() == [sum(value >= score for value in values) for score in asked]
 
 
 class TestTails:

@@ -30,10 +30,10 @@ def marked(found: Evidence) -> str:
 @pytest.mark.parametrize(
     ("made", "field", "odd"),
     [
-        (request(target=f"/search?q=red+hat+{SCRIPT}+for+my+sister"), "query:q", SCRIPT[:8]),
-        (request(target="/products?page=7%27%20OR%201=1--&sort=name"), "query:page", "' OR"),
+        (request(target=f"/search?q=red+hat+{SCRIPT}+for+my+sister"), "query:q", SCRIPT),
+        (request(target="/products?page=7%27%20OR%201=1--&sort=name"), "query:page", "' OR 1=1--"),
         (
-            request("POST", "/login", b"email=ann.red12@example.org%22%3b%23&password=0123456789"),
+            request("POST", "/login", b"email=ann.red12@example.org%22%3b%23&password=1a2b3c4d5e"),
             "form:email",
             '";#',
         ),
@@ -45,7 +45,7 @@ def marked(found: Evidence) -> str:
             "json:items[].sku",
             "${x}",
         ),
-        (request("GET", "/", b"", b"", (b"cookie", b"session=aa' OR")), "cookie:session", "' OR"),
+        (request("GET", "/", b"", b"", (b"cookie", b"session=aa' OR")), "cookie:session", "'"),
     ],
 )  # fmt: skip
 def test_the_field_and_its_odd_part_are_named(made: Request, field: str, odd: str) -> None:
@@ -63,13 +63,39 @@ def test_the_field_and_its_odd_part_are_named(made: Request, field: str, odd: st
 
 def test_what_was_expected_is_told_by_kind() -> None:
     (first, *_) = evidence(request(target="/products?page=7%27%20OR%201&sort=name"))
-    assert first.expected.startswith("an integer, up to 2 bytes, of digits (seen in ")
-    assert first.seen == "7 bytes, with letters, spaces, '"
+    sessions = next(p.sessions for p in shop_fit().model.profiles if p.name == "page")
+    assert first.expected == f"an integer, 1 to 2 bytes, of digits (seen in {sessions} sessions)"
+    # Rarest among integers first.
+    assert first.seen.startswith("7 bytes, with ")
+    assert set(first.seen.removeprefix("7 bytes, with ").split(", ")) == {
+        "'",
+        "logical operators",
+        "spaces",
+    }
+    assert first.would_pass.startswith("an integer without ")
+    assert first.would_pass.endswith(" and of 1 to 2 bytes and without the marked part")
 
 
-def test_double_encoding_is_told() -> None:
-    (first, *_) = evidence(request(target="/products?page=%2527%2520OR&sort=name"))
-    assert first.seen.endswith("encoded 2 times")
+@pytest.mark.parametrize(
+    ("made", "field", "expected"),
+    [
+        (request(target="/products?page=1&sort=x%27"), "query:sort", "one of a few values, 4 to 6"),
+        (
+            request("GET", "/", b"", b"", (b"cookie", b"session=%27or")),
+            "cookie:session",
+            "a token that is new each time, 32 bytes, of letters with digits",
+        ),
+        (request(target="/search?q=%3Cb%3E"), "query:q", "a list of words, "),
+        (
+            request("POST", "/reviews", b"rating=1&title=a&text=" + b"%3C?%00" * 9),
+            "form:text",
+            "text with markup, ",
+        ),
+    ],
+)  # fmt: skip
+def test_a_law_is_told_where_the_field_has_one(made: Request, field: str, expected: str) -> None:
+    told = {item.field: item.expected for item in evidence(made)}
+    assert told[field].startswith(expected)
 
 
 def test_odd_words_are_marked_where_the_shape_is_ordinary() -> None:
@@ -78,15 +104,69 @@ def test_odd_words_are_marked_where_the_shape_is_ordinary() -> None:
     assert "sister" not in marked(first)
 
 
-def test_an_unseen_endpoint_and_field_are_told_as_such() -> None:
-    found = evidence(request("PUT", "/admin/setup?debug=1"))
-    rules = {item.rule: item for item in found}
-    assert rules["unseen-endpoint"].excerpt == "/admin/setup"
-    assert rules["unseen-endpoint"].seen == "PUT /{slug}/{slug}"
-    assert rules["unseen-field"].field == "query:debug"
-    assert {rules[rule].confidence for rule in ("unseen-endpoint", "unseen-field")} == {
-        Confidence.LOW
-    }
+class TestStructure:
+    """What is new about the request itself is told in words, one piece of evidence each."""
+
+    def news(self, made: Request) -> dict[str, Evidence]:
+        found = {item.rule: item for item in evidence(made) if item.rule.startswith("unseen-")}
+        for item in found.values():
+            assert item.confidence is Confidence.LOW
+            assert item.p_value is not None
+            assert 0 < item.p_value <= 1
+            assert item.would_pass
+            assert item.expected
+        return found
+
+    def test_an_endpoint(self) -> None:
+        found = self.news(request("PUT", "/admin/setup"))
+        assert list(found) == ["unseen-endpoint"]
+        assert found["unseen-endpoint"].excerpt == "/admin/setup"
+        assert found["unseen-endpoint"].seen == "PUT /{slug}/{slug}"
+        assert found["unseen-endpoint"].field == "path"
+
+    def test_a_method(self) -> None:
+        found = self.news(request("DELETE", "/products/7"))
+        assert list(found) == ["unseen-method"]
+        assert (found["unseen-method"].field, found["unseen-method"].excerpt) == (
+            "method",
+            "DELETE",
+        )
+        assert found["unseen-method"].seen == "DELETE /products/{int}"
+
+    @pytest.mark.parametrize(
+        ("target", "names"),
+        [
+            ("/products?page=1", "query:page"),
+            ("/products?sort=name&page=1", "query:sort, query:page"),
+            ("/products?page=1&sort=name&page=2", "query:page, query:sort"),
+            ("/search?q=hat&sort=name", "query:q, query:sort"),
+            ("/search", "no field"),
+        ],
+    )
+    def test_a_composition(self, target: str, names: str) -> None:
+        found = self.news(request(target=target))
+        assert list(found) == ["unseen-composition"]
+        told = found["unseen-composition"]
+        # Headers and cookies have no part in it.
+        assert (told.field, told.excerpt) == ("request", names)
+        assert told.seen == f"{names} at GET {target.partition('?')[0]}"
+
+    def test_a_name(self) -> None:
+        found = self.news(request(target="/search?q=hat&debug=1"))
+        assert set(found) == {"unseen-composition", "unseen-field"}
+        assert found["unseen-field"].field == "query:debug"
+        assert found["unseen-field"].excerpt == "debug"
+        assert found["unseen-field"].would_pass == "the request without this field"
+
+    def test_what_is_known_is_no_news(self) -> None:
+        for target in ("/", "/products?page=3&sort=name", "/search?q=hat"):
+            assert self.news(request(target=target)) == {}
+
+    def test_many_names_are_counted(self) -> None:
+        made = request(target="/search?q=hat&" + "&".join(f"{c}{c}=1" for c in "abcdefghijkl"))
+        told = self.news(made)["unseen-composition"]
+        assert told.excerpt.count("query:") == 8
+        assert told.excerpt.endswith(" and 5 more")
 
 
 def test_no_learned_value_is_given_away() -> None:
@@ -100,7 +180,8 @@ def test_no_learned_value_is_given_away() -> None:
     for target in (f"/search?q={SCRIPT}", "/products?page=%27", "/orders/x'", "/nope?a=1"):
         for made in (request(target=target), request("POST", "/reviews", b"text=%3Cb%00&title=;")):
             for item in evidence(made):
-                assert not any(value in item.expected for value in learned)
+                for text in (item.expected, item.would_pass, item.message):
+                    assert not any(value in text for value in learned)
 
 
 @settings(deadline=None, max_examples=100)
@@ -113,6 +194,7 @@ def test_any_request_is_explained_within_the_limit(target: bytes, body: bytes, l
         assert item.field
         assert item.expected
         assert item.seen
+        assert item.would_pass
 
 
 class TestExcerpt:

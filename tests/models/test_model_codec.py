@@ -15,6 +15,7 @@ from cnaf.models.errors import ArtifactError, ArtifactFormatError, ArtifactMisma
 from cnaf.models.exchange import Exchange, Request
 from cnaf.models.model_codec import model_from_parts, model_to_parts
 from cnaf.models.parsing import RequestParser
+from cnaf.models.prior import general_prior
 from cnaf.models.request_model import RequestModel, Scorer
 from cnaf.models.stored_model import unpack_model
 from hypothesis import given, settings
@@ -55,6 +56,14 @@ def test_a_model_scores_alike_after_the_round_trip(
     assert scores(model, requests) == scores(again, requests)
     for rate in (0.5, 0.01, 1e-9):
         assert model.calibration.threshold(rate) == again.calibration.threshold(rate)
+        assert model.blocking.thresholds(rate) == again.blocking.thresholds(rate)
+    # Nothing is lost: what scores alike now would do so whatever it is asked.
+    assert (model.profiles, model.endpoints, model.names) == (
+        again.profiles,
+        again.endpoints,
+        again.names,
+    )
+    assert model.tree.news() == again.tree.news()
 
 
 def test_artifact_fits_a_small_budget_and_names_its_thresholds(
@@ -65,8 +74,10 @@ def test_artifact_fits_a_small_budget_and_names_its_thresholds(
     assert isinstance(described, dict)
     thresholds = described["thresholds"]
     assert isinstance(thresholds, dict)
-    told = [value for value in thresholds.values() if value is not None]
-    assert told == sorted(told, reverse=True)
+    for kind in (0, 1):
+        told = [pair[kind] for pair in thresholds.values() if pair[kind] is not None]
+        assert told
+        assert told == sorted(told, reverse=True)
 
 
 def test_a_model_is_refused_for_another_image(learned: Learned) -> None:
@@ -98,10 +109,61 @@ def test_arrays_that_do_not_fit_are_refused_by_name(parts: Parts, wrong: str) ->
 def test_description_that_is_malformed_is_refused(parts: Parts, value: object) -> None:
     described, arrays = parts
     for key in described.keys() - {"thresholds"}:
-        if (key, value) in (("templates", []), ("held_out", 10**400)):
-            continue  # no other templates, and a number that is merely wrong
+        if (key, value) in (("templates", []), ("news", {}), ("held_out", 10**400)):
+            continue  # no other templates, no news, and a number that is merely wrong
         with pytest.raises(ArtifactFormatError):
             model_from_parts(described | {key: value}, arrays)
+
+
+def test_a_model_of_another_prior_is_refused(parts: Parts) -> None:
+    described, arrays = parts
+    assert described["prior"] == general_prior().digest
+    with pytest.raises(ArtifactFormatError, match="another general prior"):
+        model_from_parts(described | {"prior": "0" * 64}, arrays)
+
+
+NO_COUNTS = [[3, 4], [-1, 0], [4, -1], [1.0, 1], [1, 1.0], [True, True], ["2", "1"], [1], [1, 1, 1],
+             None, 7, {}]  # fmt: skip
+
+
+@pytest.mark.parametrize("counts", NO_COUNTS)
+@pytest.mark.parametrize("place", ["names", "news", "endpoints"])
+def test_news_that_are_no_counts_are_refused(parts: Parts, place: str, counts: object) -> None:
+    described, arrays = parts
+    if place == "names":
+        described["names"] = counts
+    elif place == "news":
+        described["news"] = {"": {"": counts}}
+    else:
+        described["endpoints"][0][-1] = counts
+    with pytest.raises(ArtifactFormatError):
+        model_from_parts(described, arrays)
+
+
+@pytest.mark.parametrize(
+    "news", [{"/no/such/place": {"": [2, 1]}}, {"": [2, 1]}, {"": {"x" * 5000: [2, 1]}}, [["", {}]]]
+)
+def test_news_of_places_that_are_none_are_refused(parts: Parts, news: object) -> None:
+    described, arrays = parts
+    with pytest.raises(ArtifactFormatError):
+        model_from_parts(described | {"news": news}, arrays)
+
+
+@pytest.mark.parametrize("change", [1, -1])
+def test_compositions_of_no_endpoint_and_of_none_are_refused(parts: Parts, change: int) -> None:
+    described, arrays = parts
+    described["endpoints"][-1][5] += change
+    with pytest.raises(ArtifactFormatError, match="compositions"):
+        model_from_parts(described, arrays)
+
+
+@pytest.mark.parametrize("entries", [{"held_out_bodies": 10**9}, {"sessions": 10**9}])
+def test_more_bodies_or_sessions_than_requests_are_refused(
+    parts: Parts, entries: dict[str, int]
+) -> None:
+    described, arrays = parts
+    with pytest.raises(ArtifactFormatError, match="than requests"):
+        model_from_parts(described | entries, arrays)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +183,10 @@ def test_description_that_is_malformed_is_refused(parts: Parts, value: object) -
         ("held_out_scores", lambda a: a[::-1]),
         ("held_out_ranks", lambda a: a * 0),
         ("held_out_ranks", lambda a: a + 10**6),
+        ("plain_scores", lambda a: a[::-1]),
+        ("plain_ranks", lambda a: a + 10**6),
+        ("body_scores", lambda a: a[::-1]),
+        ("body_ranks", lambda a: a * 0),
     ],
 )
 def test_arrays_that_would_mislead_a_kernel_are_refused(
@@ -132,7 +198,7 @@ def test_arrays_that_would_mislead_a_kernel_are_refused(
         model_from_parts(described, arrays | {name: changed})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_an_array_with_any_bytes_is_refused_or_scores(artifact: Artifact, data: Any) -> None:
     """Whatever passes the checks must not crash, loop or read outside of an array."""

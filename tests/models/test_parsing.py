@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote_plus
 
 import orjson
 import pytest
+from cnaf.models.decoding import canonical
 from cnaf.models.exchange import Request
 from cnaf.models.fields import SEPARATOR, Location, ParsedRequest, ProblemKind
 from cnaf.models.limits import Limits
@@ -24,7 +27,8 @@ PIECES = (
     b"a=1", b"&", b"=", b"%27", b"%2527", b"%00", b"%ff", b"/", b"?", b";", b"{", b"}", b"[", b"]",
     b'"k"', b":", b",", b"1", b"<a>", b"</a>", b"<!DOCTYPE a>", b"--B", b"\r\n", b"\n", b"--",
     b'Content-Disposition: form-data; name="n"', b"; filename=f", b"\x00", b"\xff", b"\xe2\x82",
-    b"<b>", b"x" * 50, "\u20ac".encode(), b"+", b"name[12]", b"&lt;",
+    b"<b>", b"x" * 50, 
+    b"PGI+eyI8aT4iOlsxLCIyIl19PC9iPg==", b"eyJhIjoiYiIsImMiOlsxLCIyIl19", "\u20ac".encode(), b"+", b"name[12]", b"&lt;",
 )  # fmt: skip
 blobs = st.lists(st.sampled_from(PIECES), max_size=25).map(b"".join) | st.binary(max_size=60)
 requests = st.builds(
@@ -66,7 +70,8 @@ def assert_sound(parsed: ParsedRequest, limits: Limits) -> None:
     assert len(values) <= limits.fields
     assert all(len(value) <= limits.value_bytes for value in values)
     assert all(0 <= field.rounds <= limits.decode_rounds for field in parsed.fields)
-    assert all(len(field.name) <= 260 for field in parsed.fields)
+    # A name, that of a nested leaf, and of a leaf inside of its base64.
+    assert all(len(field.name) <= 3 * 128 + 10 for field in parsed.fields)
     assert parsed.body_bytes <= limits.body_bytes
 
 
@@ -157,6 +162,105 @@ class TestPlaces:
     )
     def test_names_fold(self, name: str, folded: str) -> None:
         assert fold_name(name) == folded
+
+
+def wrapped(text: bytes, *, url_safe: bool = False, padded: bool = True) -> bytes:
+    made = (urlsafe_b64encode if url_safe else b64encode)(text)
+    return made if padded else made.rstrip(b"=")
+
+
+class TestBase64:
+    """Text inside of base64 is a field of its own; what a machine drew is not."""
+
+    ATTACK = b"1' UNION SELECT user, pass FROM users-- ?>\xc3\xbf~"
+
+    def read(self, value: bytes, name: str = "q") -> list[tuple[str, bytes]]:
+        target = f"/?{name}={quote_plus(value)}"
+        return named(parse(request(target=target)), Location.QUERY)[1:]
+
+    @pytest.mark.parametrize("url_safe", [False, True])
+    @pytest.mark.parametrize("padded", [False, True])
+    @pytest.mark.parametrize("more", [b"", b"a", b"ab", b"abc"])
+    def test_of_either_alphabet_padded_or_not(
+        self, url_safe: bool, padded: bool, more: bytes
+    ) -> None:
+        value = wrapped(self.ATTACK + more, url_safe=url_safe, padded=padded)
+        assert self.read(value) == [("q>base64", self.ATTACK + more)]
+
+    def test_json_inside_has_leaves(self) -> None:
+        value = wrapped(b'{"to":"/home","ids":[1,"x\' or"]}')
+        found = self.read(value)
+        assert found[0] == ("q>base64", b'{"to":"/home","ids":[1,"x\' or"]}')
+        parsed = parse(request(target=f"/?q={quote_plus(value)}"))
+        assert named(parsed, Location.JSON) == [
+            ("q>base64>to", b"/home"), ("q>base64>ids[]", b"1"), ("q>base64>ids[]", b"x' or"),
+        ]  # fmt: skip
+
+    def test_of_a_jwt_both_readable_parts(self) -> None:
+        parts = (b'{"alg":"HS256","typ":"JWT"}', b'{"sub":"ann","role":"<b>"}')
+        token = b".".join(wrapped(part, url_safe=True, padded=False) for part in parts)
+        token += b"." + bytes(range(65, 91))
+        for made in (token, token.rpartition(b".")[0] + b"."):
+            cookie = (b"cookie", b"auth=" + made)
+            parsed = parse(request("GET", "/", b"", b"", cookie))
+            assert named(parsed, Location.COOKIE)[1:] == [("auth>base64", part) for part in parts]
+            assert ("auth>base64>role", b"<b>") in named(parsed, Location.JSON)
+
+    def test_it_is_decoded_as_any_value_is(self) -> None:
+        made = wrapped(b"%253Cscript%253Ealert(1)%253C/script%253E")
+        parsed = parse(request(target=f"/?q={quote_plus(made)}"))
+        inner = next(f for f in parsed.fields if f.name == "q>base64")
+        assert inner.value == b"<script>alert(1)</script>"
+        assert inner.rounds == 2
+
+    def test_in_json_and_forms_and_not_in_headers(self) -> None:
+        made = wrapped(self.ATTACK)
+        body = orjson.dumps({"a": [made.decode()]})
+        parsed = parse(request("POST", "/", body, b"application/json", (b"x-a", made)))
+        assert named(parsed, Location.JSON)[-1] == ("a[]>base64", self.ATTACK)
+        assert [f.value for f in parsed.fields if f.location is Location.HEADER][-1] == made
+        form = parse(request("POST", "/" + made.decode(), b"a=" + quote_plus(made).encode()))
+        assert named(form, Location.FORM)[-1] == ("a>base64", self.ATTACK)
+        assert all("base64" not in f.name for f in form.fields if f.location is Location.PATH)
+
+    @pytest.mark.parametrize(
+        "value",
+        [b"aGVsbG8gd29ybGQ", b"d41d8cd98f00b204e9800998ecf8427e", b"A" * 64, b"wordpress" * 5,
+         bytes(range(97, 123)), b"aGVsbG8gd29ybGQhIGhlbGxv IHdvcmxkIQ==", b64encode(bytes(48))],
+    )  # fmt: skip
+    def test_what_is_short_drawn_or_a_word_is_none(self, value: bytes) -> None:
+        assert self.read(value) == []
+
+    def test_once_is_enough(self) -> None:
+        value = self.ATTACK
+        for _ in range(3):
+            value = wrapped(value)
+        assert [name for name, _ in self.read(value)] == ["q>base64"]
+
+    @pytest.mark.parametrize("key", ["k", "k" * 128])
+    def test_nesting_ends_and_so_do_names(self, key: str) -> None:
+        value = b"x"
+        while len(value) < 40_000:
+            value = wrapped(orjson.dumps({key: value.decode()}))
+        parsed = parse(request("POST", "/", b"q=" + quote_plus(value).encode()))
+        assert_sound(parsed, Limits())
+        assert len([f for f in parsed.fields if "base64" in f.name]) == 2
+
+    def test_fields_stay_within_their_limit(self) -> None:
+        one = wrapped(orjson.dumps(["a"] * 1_500))
+        body = orjson.dumps([one.decode()] * 5)
+        parsed = parse(request("POST", "/", body, b"application/json"))
+        assert_sound(parsed, Limits())
+        assert ProblemKind.TOO_MANY_FIELDS in kinds(parsed)
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=18, max_size=60))
+    def test_any_text_is_found_again(self, text: str) -> None:
+        plain = text.encode()
+        assert self.read(wrapped(plain)) == self.read(wrapped(plain, url_safe=True, padded=False))
+        (first, *_) = self.read(wrapped(plain)) or [("", b"")]
+        if text.isprintable() and canonical(plain, Limits().decode_rounds) == (plain, 0):
+            assert first == ("q>base64", plain)
 
 
 class TestProblems:

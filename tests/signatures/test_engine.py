@@ -29,23 +29,34 @@ RULES = built_in_rules()
 STEPS = [Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH]
 FLAGS = re.IGNORECASE | re.DOTALL
 COMPILED = {
-    rule.id: [(p, re.compile(p.body.encode("ascii"), FLAGS)) for p in rule.patterns]
-    for rule in RULES
+    rule.id: [re.compile(p.body.encode("ascii"), FLAGS) for p in rule.patterns] for rule in RULES
 }
 
 
-def holds(rule: Rule, field: Field) -> bool:
+def says(rule: Rule, field: Field) -> Confidence | None:
     """The reference: each pattern of a rule searched in each piece of one value."""
-    if rule.confidence_in(field) is None:
-        return False
-    for pattern, _ in COMPILED[rule.id]:
-        start, end = "^" if pattern.at_start else "", r"\Z" if pattern.at_end else ""
-        expression = re.compile(f"{start}(?:{pattern.body}){end}".encode("ascii"), FLAGS)
-        if any(expression.search(piece) for piece in field.value.split(b"\x00")):
-            return rule.syntax is None or is_injection(rule.syntax, field.value)
-    return False
+    if field.location in rule.targets.locations:
+        aimed = (field.location, field.name.lower()) not in rule.targets.exceptions
+    else:
+        aimed = (field.location, field.name.lower()) in rule.targets.names
+    found = aimed and any(
+        re.search(
+            f"{'^' * p.at_start}(?:{p.body}){chr(92) + 'Z' if p.at_end else ''}".encode("ascii"),
+            piece,
+            FLAGS,
+        )
+        for p in rule.patterns
+        for piece in field.value.split(b"\x00")
+    )
+    if not found or (rule.syntax is not None and not is_injection(rule.syntax, field.value)):
+        return None
+    quoted = (field.location, field.name.lower()) in rule.targets.prose
+    if not quoted and not 0 < rule.max_length < len(field.value):
+        return rule.confidence
+    return Confidence.MEDIUM if rule.confidence is Confidence.HIGH else Confidence.LOW
 
 
+STEPS = [Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH]
 SAMPLES = [s for rule in RULES for s in (*rule.must_fire, *rule.must_not_fire)]
 PLACES = sorted({(s.location, s.name) for s in SAMPLES} | {(Location.FORM, "content")})
 
@@ -76,20 +87,19 @@ def test_equals_a_search_of_each_value_by_each_rule(
 ) -> None:
     expected = {}
     for rule in RULES:
-        holding = [i for i, field in enumerate(fields) if holds(rule, field)]
-        if holding:
-            # Of several fields the one where it says most, the first of them.
-            says = [STEPS.index(rule.confidence_in(fields[i])) for i in holding]
-            expected[rule.id] = holding[says.index(max(says))]
+        said = {i: c for i, field in enumerate(fields) if (c := says(rule, field)) is not None}
+        if said:
+            # The field in which it says most, the first of them.
+            best = max(said, key=lambda i: (STEPS.index(said[i]), -i))
+            expected[rule.id] = best, said[best]
     matches = engine.match(make_request(fields))
-    assert {m.rule.id: m.field_index for m in matches} == expected
-    assert all(m.confidence is m.rule.confidence_in(fields[m.field_index]) for m in matches)
+    assert {m.rule.id: (m.field_index, m.confidence) for m in matches} == expected
     for match in matches:
         value = fields[match.field_index].value
         assert 0 <= match.start < match.end <= len(value)
         # The part that is shown is a match by itself.
         shown = value[match.start : match.end]
-        assert any(e.fullmatch(shown) for _, e in COMPILED[match.rule.id])
+        assert any(e.fullmatch(shown) for e in COMPILED[match.rule.id])
 
 
 def make_rule(*patterns: Pattern, **entries: object) -> Rule:
@@ -143,25 +153,84 @@ def test_anchors_separators_and_spans(
     assert [(m.field_index, m.start, m.end) for m in found] == ([] if span is None else [span])
 
 
-def test_only_targets_and_lengths_that_a_rule_asks_for(make_request: MakeRequest) -> None:
+def test_only_targets_that_a_rule_asks_for(make_request: MakeRequest) -> None:
     targets = Targets(
         frozenset((Location.FORM,)),
         frozenset(((Location.HEADER, "referer"),)),
         frozenset(((Location.FORM, "content"),)),
     )
-    engine = SignatureEngine(
-        [make_rule(Pattern("ab"), targets=targets, max_length=4, confidence=Confidence.HIGH)]
-    )
+    engine = SignatureEngine([make_rule(Pattern("ab"), targets=targets)])
     fields = [
         Field(Location.QUERY, "q", b"ab"),
         Field(Location.FORM, "Content", b"ab"),
         Field(Location.HEADER, "user-agent", b"ab"),
-        Field(Location.FORM, "title", b"ab---"),
         Field(Location.HEADER, "referer", b"--ab"),
         Field(Location.FORM, "title", b"ab"),
     ]
     (match,) = engine.match(make_request(fields))
-    assert match.field_index == 4
+    assert match.field_index == 3
+
+
+PROSE = Targets(
+    frozenset((Location.FORM, Location.QUERY)), prose=frozenset(((Location.FORM, "content"),))
+)
+
+
+class TestConfidence:
+    """A match says one step less in prose, and in a value that is longer than the rule's cap."""
+
+    @pytest.mark.parametrize(
+        ("of_rule", "in_prose"),
+        [
+            (Confidence.HIGH, Confidence.MEDIUM),
+            (Confidence.MEDIUM, Confidence.LOW),
+            (Confidence.LOW, Confidence.LOW),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("field", "less"),
+        [
+            (Field(Location.FORM, "Content", b"ab"), True),
+            (Field(Location.FORM, "title", b"ab"), False),
+            (Field(Location.QUERY, "content", b"ab"), False),
+            (Field(Location.FORM, "title", b"abcd"), False),
+            (Field(Location.FORM, "title", b"abcde"), True),
+            # Both is one step, too.
+            (Field(Location.FORM, "content", b"abcde"), True),
+        ],
+    )
+    def test_one_step_less(
+        self,
+        make_request: MakeRequest,
+        of_rule: Confidence,
+        in_prose: Confidence,
+        field: Field,
+        less: bool,
+    ) -> None:
+        rule = make_rule(Pattern("ab"), confidence=of_rule, targets=PROSE, max_length=4)
+        (match,) = SignatureEngine([rule]).match(make_request([field]))
+        assert match.confidence is (in_prose if less else of_rule)
+
+    def test_the_field_in_which_it_says_most_is_shown(self, make_request: MakeRequest) -> None:
+        rule = make_rule(Pattern("ab"), confidence=Confidence.HIGH, targets=PROSE)
+        engine = SignatureEngine([rule])
+        quoted, meant = Field(Location.FORM, "content", b"ab"), Field(Location.QUERY, "q", b"ab")
+        for fields, index in (
+            ([quoted, meant], 1),
+            ([meant, quoted], 0),
+            ([quoted, quoted], 0),
+            ([quoted, meant, meant], 1),
+        ):
+            (match,) = engine.match(make_request(fields))
+            assert match.field_index == index
+
+    def test_built_in_rules_know_what_prose_is(
+        self, engine: SignatureEngine, make_request: MakeRequest
+    ) -> None:
+        attack = b"<script>alert(1)</script>"
+        for name, found in (("comment", Confidence.MEDIUM), ("author", Confidence.HIGH)):
+            matches = engine.match(make_request([Field(Location.FORM, name, attack)]))
+            assert max((m.confidence for m in matches), key=STEPS.index) is found
 
 
 def test_a_tokenizer_has_the_last_word(make_request: MakeRequest) -> None:

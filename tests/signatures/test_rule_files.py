@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cnaf.models.fields import Field, Location
 from cnaf.models.verdict import Confidence
-from cnaf.signatures.rule import Pattern, Severity, Syntax
+from cnaf.signatures.rule import Pattern, Severity, Syntax, is_prose
 from cnaf.signatures.rule_files import RuleError, parse_rules, read_rules
 
 if TYPE_CHECKING:
@@ -84,6 +84,10 @@ def test_short_forms_of_targets() -> None:
     assert rule.confidence_in(Field(Location.HEADER, "accept", b"x")) is None
     assert rule.confidence_in(Field(Location.JSON, "Content", b"x")) is one_less(said)
     assert rule.confidence_in(Field(Location.QUERY, "content", b"x")) is said
+    for location in Location:
+        prose = rule.confidence_in(Field(location, "content", b"x")) is one_less(said)
+        assert is_prose(Field(location, "Content", b"x")) is prose
+    assert not is_prose(Field(Location.FORM, "title", b"x"))
 
 
 REFUSED = {
@@ -132,6 +136,10 @@ REFUSED = {
     ),
     "no targets": (text(targets="[]"), "rule cnaf-test-001", "targets"),
     "an unknown place": (text(targets='["uri"]'), "rule cnaf-test-001", "targets"),
+    "prose without a name": (text(targets='["~form"]'), "rule cnaf-test-001", "targets"),
+    "prose as an exception": (
+        text(targets='["@values", "!@prose"]'), "rule cnaf-test-001", "targets",
+    ),
     "an exception without a name": (text(targets='["!form"]'), "rule cnaf-test-001", "targets"),
     "a name that is empty": (text(targets='["form:"]'), "rule cnaf-test-001", "targets"),
     "a negative length": (text(max_length="-1"), "rule cnaf-test-001", "max_length"),
