@@ -179,7 +179,9 @@ def learn_endpoints(paths: Mapping[str, Visits]) -> EndpointTree:
 def _collapse(node: _Node) -> _Node:
     by_shape: dict[str, list[str]] = {}
     for segment in node.children:
-        by_shape.setdefault(_placeholder(segment), []).append(segment)
+        # A segment too long to keep came as a placeholder; braces of a path are escaped.
+        shape = segment if segment.startswith("{") else _placeholder(segment)
+        by_shape.setdefault(shape, []).append(segment)
     sessions = {
         shape: [len(node.children[segment].sessions) for segment in segments]
         for shape, segments in by_shape.items()

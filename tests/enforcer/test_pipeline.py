@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cnaf.enforcer.pipeline import Inspector, Policy
+from cnaf.learner.fit import calibrate
+from cnaf.models.calibration import Calibration, SplitCalibration
 from cnaf.models.exchange import Request
 from cnaf.models.fields import Location
 from cnaf.models.limits import Limits
@@ -144,6 +146,23 @@ class TestMediumEvidence:
         assert self.action(engine, thin, search("cotttt")) is ALERT
         assert self.action(engine, thin, search("cotttt <|;$(x)")) is BLOCK
 
+    def test_or_an_odd_request(self, engine: SignatureEngine, model: RequestModel) -> None:
+        """Few sessions know the field, its value is plain, and something else is odd."""
+        thin = knowing(model, "sort", sessions=1)
+        made = request(target="/products?page=1'--&sort=cotttt")
+        score = Scorer(thin).score(RequestParser().parse(made))
+        p_value = thin.calibration.p_value(score.score)
+        for alert_fpr, action in ((min(0.99, p_value * 1.01), BLOCK), (1e-9, ALERT)):
+            policy = Policy(target_fpr=1e-9, alert_fpr=alert_fpr)
+            assert Inspector(policy, engine, thin).inspect(made).action is action
+
+    def test_what_is_normal_in_one_field_is_not_in_another(
+        self, engine: SignatureEngine, model: RequestModel
+    ) -> None:
+        marked = knowing(model, "sort", marks=frozenset({MEDIUM}))
+        assert self.action(engine, marked, request(target="/products?page=1&sort=cotttt")) is ALERT
+        assert self.action(engine, marked, request(target="/search?q=cotttt")) is BLOCK
+
     def test_needs_more_sessions_where_markup_is_normal(self, model: RequestModel) -> None:
         parsed = RequestParser().parse(search("cotttt"))
         field = next(f for f in parsed.fields if f.name == "q")
@@ -164,6 +183,53 @@ class TestMediumEvidence:
         )
         assert self.action(engine, thin, short) is BLOCK
         assert self.action(engine, thin, long) is ALERT
+
+
+class TestMediumSanity:
+    """What is wrong with a request itself, by a fact of medium confidence."""
+
+    NUL = request(target="/search?q=red%00hat")
+
+    @pytest.mark.parametrize(("level", "action"), [("ordinary", ALERT), ("alert", BLOCK)])
+    def test_blocks_with_an_odd_request_and_else_alerts(
+        self, model: RequestModel, level: str, action: Action
+    ) -> None:
+        verdict = Inspector(policy_at(model, self.NUL, level), None, model).inspect(self.NUL)
+        assert verdict.evidence[0].detector is Detector.PROTOCOL
+        assert verdict.evidence[0].confidence is Confidence.MEDIUM
+        assert verdict.action is action
+
+    def test_alerts_without_a_model(self) -> None:
+        assert Inspector(Policy(), None, None).inspect(self.NUL).action is ALERT
+
+
+class TestThresholds:
+    def test_requests_with_and_without_a_body_have_their_own(self, model: RequestModel) -> None:
+        """A score between the two thresholds blocks the one kind and not the other."""
+        plain = search("red - hatt 1")
+        body = request("POST", "/reviews", b"rating=3&title=red+-+hatt+1&text=<p>red</p>")
+        parser, scorer = RequestParser(), Scorer(model)
+        for made in (plain, body):
+            parsed = parser.parse(made)
+            reached = scorer.blockable(parsed, scorer.score(parsed))
+            assert reached > 0
+            low, high = reached - 1e-6, reached + 1.0
+            for for_plain, for_body in ((low, high), (high, low)):
+                own = for_body if made.body else for_plain
+                split = replace(
+                    model,
+                    blocking=SplitCalibration(
+                        _only_above(for_plain), _only_above(for_body), sessions=40
+                    ),
+                )
+                verdict = Inspector(Policy(target_fpr=0.5, alert_fpr=1e-9), None, split)
+                action = verdict.inspect(made).action
+                assert (action is BLOCK) == (own == low)
+
+
+def _only_above(threshold: float) -> Calibration:
+    """A calibration of a thousand requests, none of which scored higher than this."""
+    return calibrate(np.full(1_000, threshold))
 
 
 class TestThinEndpoints:

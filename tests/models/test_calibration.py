@@ -210,8 +210,8 @@ class TestSplit:
         values = random.normal(size=20_000)
         bodies = np.arange(20_000) < share * 20_000
         both = split_calibration(values, bodies, np.arange(20_000))
-        rate = 0.02 * SPENT
-        plain, body = both.thresholds(0.02)
+        rate = 0.02
+        plain, body = both.thresholds(rate)
         plain_rate = (1 - share * body_rate) / (1 - share)
         assert body == both.body.threshold(SPENT * rate * body_rate)
         assert plain == pytest.approx(both.plain.threshold(SPENT * rate * plain_rate), abs=1e-6)
