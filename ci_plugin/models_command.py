@@ -135,7 +135,7 @@ def _print_model(described: Mapping[str, Any]) -> None:
         "Knows": f"{len(described['endpoints'])} endpoints, {described.get('fields', 0)} fields",
     }
     for rate, threshold in described.get("thresholds", {}).items():
-        rows[f"Threshold {rate}"] = str(threshold)
+        rows[f"Threshold {rate}"] = _thresholds(threshold)
     for name, value in rows.items():
         # Soft-wrapped, so that a digest can be copied in one piece.
         out.print(plain(f"{name:<16} {value}"), soft_wrap=True)
@@ -158,3 +158,11 @@ def _endpoints_table(endpoints: Sequence[Mapping[str, Any]]) -> Table:
 
 def _kilobytes(record: ModelRecord) -> str:
     return f"{record.size / 1000:.0f} kB"
+
+
+def _thresholds(both: object) -> str:
+    """Return the thresholds of requests without and with a body in words."""
+    if not isinstance(both, list) or len(both) != 2:
+        return str(both)
+    plain_one, body = (f"{one:.2f}" if isinstance(one, float) else "none" for one in both)
+    return f"{plain_one}, with a body {body}"

@@ -61,4 +61,5 @@ def make(
         f"Prior {prior.digest[:12]}: {len(files.tensors):,} bytes in {folder}, "
         + ("the one of this release" if same else "not the one of this release"),
         highlight=False,
+        soft_wrap=True,
     )

@@ -133,6 +133,14 @@ class TestPlaceholders:
         assert len(tree.templates()) == 1
         assert tree.match("/p/" + make.format(3_000)).known
 
+    @pytest.mark.parametrize("others", [0, 3, 13, 60])
+    def test_a_segment_too_long_to_keep_joins_those_of_its_shape(self, others: int) -> None:
+        short = [f"/p/{'word' * (1 + i % 7)}-{i}x" for i in range(others)]
+        tree = learn(*short, "/p/" + "l" * 150)
+        assert all(tree.match(path).known for path in (*short, "/p/" + "l" * 150))
+        assert "/p/{slug}" in tree.templates()
+        assert not any("{other}" in template for template in tree.templates())
+
     def test_nested_explosion_is_bounded(self) -> None:
         tree = learn(*(f"/{i}/s{i % 91}/t{i % 83}" for i in range(3_000)))
         assert tree.templates() == ["/{int}/{slug}/{slug}"]
