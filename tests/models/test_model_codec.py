@@ -198,7 +198,7 @@ def test_arrays_that_would_mislead_a_kernel_are_refused(
         model_from_parts(described, arrays | {name: changed})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_an_array_with_any_bytes_is_refused_or_scores(artifact: Artifact, data: Any) -> None:
     """Whatever passes the checks must not crash, loop or read outside of an array."""
@@ -209,6 +209,8 @@ def test_an_array_with_any_bytes_is_refused_or_scores(artifact: Artifact, data: 
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(raw) - 1))
         raw[at] = data.draw(st.integers(0, 255))
+    # As an artifact gives it out; the kernel would be compiled anew for one that can be written.
+    array.setflags(write=False)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         return  # refused before: an artifact holds finite numbers only
     try:
