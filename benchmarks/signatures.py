@@ -49,7 +49,7 @@ class OneByOne:
             rule.id
             for rule, expressions in self._rules
             if any(
-                rule.looks_at(field)
+                rule.confidence_in(field) is not None
                 and any(e.search(field.value) for e in expressions)
                 and (rule.syntax is None or is_injection(rule.syntax, field.value))
                 for field in request.fields

@@ -79,6 +79,7 @@ def make_prior(
             (owner.astype(np.uint64) << np.uint64(32)) | (kind << np.uint64(25)) | gram
         )
         parts.append(keys + (np.uint64(start) << np.uint64(32)))
+    progress("Taking values apart", len(kept), len(kept))
     keys = np.concatenate(parts)
     owner = (keys >> np.uint64(32)).astype(np.int64)
     kind = (keys >> np.uint64(25)) & np.uint64(1)
