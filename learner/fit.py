@@ -165,12 +165,12 @@ class _Fit:
             i: forgotten[i] if i in unknown and news[i, 0] < FIRM_BITS else scores[i]
             for i in distinct.tolist()
         }
-        # The channels' tails come from what may block; flat ones stand in while they are measured.
+        # Flat tails stand in while the channels' own are measured.
         flat = fit_tail(np.zeros(1))
         channels = np.empty((len(distinct), len(CHANNELS)))
         points, slopes = _stacked([*tails, flat, flat, flat])
         for n, i in enumerate(kept):
-            fuse(kept[i], firm[i], points, slopes, forest_held[i], channels[n])
+            fuse(scores[i], novelties[i], points, slopes, forest_held[i], channels[n])
         tails += [fit_tail(channels[:, k]) for k in range(len(CHANNELS))]
         points, slopes = _stacked(tails)
         held_out, blockable = np.empty(len(distinct)), np.empty(len(distinct))
