@@ -70,10 +70,10 @@ _ARTICLE = 400
 
 @dataclass(frozen=True, slots=True)
 class _Thresholds:
-    """Scores from which on to block, and to alert; first without a body, then with one."""
+    """Scores from which on to block, and to alert, by the category of the request."""
 
-    block: tuple[float, float]
-    alert: tuple[float, float]
+    block: tuple[float, ...]
+    alert: tuple[float, ...]
 
 
 class _Anomaly(NamedTuple):
@@ -96,16 +96,13 @@ class Inspector:
         self._parser = RequestParser(policy.limits)
         self._engine = engine if policy.signatures else None
         self._scorer = Scorer(model) if model is not None and policy.model else None
-        infinity = float("inf")
-        self._thresholds = _Thresholds((infinity, infinity), (infinity, infinity))
+        self._thresholds = _Thresholds((), ())
         if self._scorer is not None:
-            model = self._scorer.model
-            block = model.blocking.thresholds(policy.target_fpr)
-            alert = model.blocking.thresholds(policy.alert_fpr)
+            calibration = self._scorer.model.calibration
+            block = calibration.thresholds(policy.target_fpr)
+            alert = calibration.thresholds(policy.alert_fpr)
             # What may be blocked is worth an alert, whatever the two rates say.
-            self._thresholds = _Thresholds(
-                block, (min(block[0], alert[0]), min(block[1], alert[1]))
-            )
+            self._thresholds = _Thresholds(block, tuple(map(min, block, alert)))
 
     def inspect(self, request: Request) -> Verdict:
         """Return the verdict on one request; never raises on its content."""
@@ -124,17 +121,18 @@ class Inspector:
         """Return the p-value of a verdict's score; the hot path leaves it out of a pass."""
         if verdict.score is None or self._scorer is None:
             return None
-        return self._scorer.model.calibration.p_value(verdict.score)
+        return self._scorer.model.calibration.categories[verdict.category].p_value(verdict.score)
 
     def _anomaly(self, parsed: ParsedRequest, score: Score | None) -> _Anomaly:
         """Hold what is firm about a score against the thresholds of its kind of request."""
-        kind = parsed.body_bytes > 0
-        block, alert = self._thresholds.block[kind], self._thresholds.alert[kind]
+        if score is None or self._scorer is None:
+            return _ORDINARY
+        alert = self._thresholds.alert[score.category]
         # The whole score is at least what is firm of it, and nearly always small.
-        if score is None or self._scorer is None or score.score < alert:
+        if score.score < alert:
             return _ORDINARY
         firm = self._scorer.blockable(parsed, score)
-        return _Anomaly(firm >= alert, firm >= block)
+        return _Anomaly(firm >= alert, firm >= self._thresholds.block[score.category])
 
     def _decide(
         self,
@@ -194,7 +192,8 @@ class Inspector:
         p_value = None
         if score is not None and self._scorer is not None:
             model = self._scorer.model
-            p_value = model.calibration.p_value(score.score)
+            firm = self._scorer.blockable(parsed, score)
+            p_value = model.calibration.categories[score.category].p_value(firm)
             if decided is not Action.PASS:
                 found.extend(explain(model, parsed, score, limit=limit))
         # What decided comes first, so that a flood of small things cannot push it out.
@@ -215,7 +214,8 @@ def _verdict(
 ) -> Verdict:
     if score is None:
         return Verdict(action, evidence)
-    return Verdict(action, evidence, score.score, p_value, f"{score.method} {score.template}")
+    endpoint = f"{score.method} {score.template}"
+    return Verdict(action, evidence, score.score, p_value, endpoint, score.category)
 
 
 def _signature_evidence(match: SignatureMatch, parsed: ParsedRequest, limit: int) -> Evidence:

@@ -220,8 +220,8 @@ def _remove(client: Any, run: str, settled_s: float) -> None:
     labels = (f"{RUN_LABEL}={run}", f"{PROJECT_LABEL}=cnaf-{run}")
     quiet_from = time.monotonic()
     while True:
-        # Each label is looked at, whatever the first one finds.
-        if any([_remove_labelled(client, label) for label in labels]):
+        removed = [_remove_labelled(client, label) for label in labels]
+        if any(removed):
             quiet_from = time.monotonic()
         if time.monotonic() - quiet_from >= settled_s:
             return
