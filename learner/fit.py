@@ -238,8 +238,11 @@ class _Fit:
         tree = samples.tree(~inside)
         seen = self._seen(tree, np.flatnonzero(~inside))
         methods: dict[str, list[int]] = {}
-        for (_, template), endpoint in seen.items():
+        answered: Counter[str] = Counter()
+        for (method, template), endpoint in seen.items():
             methods.setdefault(template, []).append(len(endpoint.sessions))
+            answered[method] += len(endpoint.sessions)
+        new_method = news_of(answered.values()).bits
         new_name = self._names(~inside).bits
         flags = {}
         for index in np.flatnonzero(inside):
@@ -249,10 +252,12 @@ class _Fit:
             path = tree.match(request.path)
             here = seen.get((request.method, path.template))
             news = (0.0, 0.0, 0.0, new_name if unseen else 0.0)
+            unanswered = 0.0 if request.method in answered else new_method
             if here is None and path.known and path.template in methods:
-                news = (0.0, news_of(methods[path.template]).bits, 0.0, news[3])
+                bits = max(news_of(methods[path.template]).bits, unanswered)
+                news = (0.0, bits, 0.0, news[3])
             elif here is None:
-                news = (path.news, 0.0, 0.0, news[3])
+                news = (path.news, unanswered, 0.0, news[3])
             elif request.composition not in here.compositions:
                 news = (0.0, 0.0, here.news.bits, news[3])
             rarity = (len(samples.requests) + 1) / ((here.count if here else 0) + 1)

@@ -8,6 +8,7 @@ it; scorers of several threads may share one model.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log2
@@ -37,7 +38,7 @@ from cnaf.models.scoring import (
     SYNTAX_WEIGHTS,
     TAIL_GROUPS,
 )
-from cnaf.models.structure import NOTHING_SEEN, UNKNOWN, News, add_name, composition_of
+from cnaf.models.structure import NOTHING_SEEN, UNKNOWN, News, add_name, composition_of, news_of
 from cnaf.models.value_types import ValueType, kind_of
 
 if TYPE_CHECKING:
@@ -288,6 +289,12 @@ class Scorer:
             self._methods[e.template] = News(
                 old.sightings + e.sessions, old.once + (e.sessions == 1)
             )
+        # A method that the image never answered anywhere is told by all of its endpoints.
+        answered: Counter[str] = Counter()
+        for e in model.endpoints:
+            answered[e.method] += e.sessions
+        self._answered = frozenset(answered)
+        self._new_method = news_of(answered.values()).bits
         # Few paths make most of the traffic.
         self._match = lru_cache(_PATHS)(model.tree.match)
         self._new_name = model.names.bits
@@ -308,7 +315,7 @@ class Scorer:
         endpoint, rarity = self._endpoints.get(
             (request.method, path.template), (None, self._unseen_rarity)
         )
-        news = self._news(path, endpoint, order, bool(unseen))
+        news = self._news(request, path, endpoint, order, bool(unseen))
         n = len(indices)
         out = np.empty(n * (len(MEASURES) + 1) + len(NOVELTIES) + len(COLUMNS), np.float32)
         score, forest, rich = score_request(
@@ -437,15 +444,21 @@ class Scorer:
         return indices, order, unseen, cells, most_rounds, buffer
 
     def _news(
-        self, path: PathMatch, endpoint: Endpoint | None, order: dict[int, int], unseen: bool
+        self,
+        request: ParsedRequest,
+        path: PathMatch,
+        endpoint: Endpoint | None,
+        order: dict[int, int],
+        unseen: bool,
     ) -> tuple[float, float, float, float]:
         """Return the bits of each novelty; a new path has no fields to compare with."""
         new_name = self._new_name if unseen else 0.0
         if endpoint is None:
+            new_method = 0.0 if request.method in self._answered else self._new_method
             methods = self._methods.get(path.template) if path.known else None
             if methods is None:
-                return path.news, 0.0, 0.0, new_name
-            return 0.0, methods.bits, 0.0, new_name
+                return path.news, new_method, 0.0, new_name
+            return 0.0, max(methods.bits, new_method), 0.0, new_name
         composition = composition_of(order)
         if composition in endpoint.compositions:
             return _NO_NEWS
