@@ -138,9 +138,7 @@ class TestWhoSpeaks:
 
     @bounded
     @given(tails(), rates)
-    def test_a_reference_alone_gives_its_own_thresholds(
-        self, reference: Tail, rate: float
-    ) -> None:
+    def test_a_reference_alone_gives_its_own_thresholds(self, reference: Tail, rate: float) -> None:
         threshold = of([], reference).threshold(rate)
         reached = surprise(SURPRISE_CAP, *reference)
         assert math.isfinite(threshold) == (10.0**-reached <= rate)
@@ -336,9 +334,7 @@ class TestCategories:
         values, categories = (np.array(part) for part in zip(*made, strict=True))
         found = mondrian(values, categories, each)
         assert found.total == len(made)
-        for number, (calibration, reference) in enumerate(
-            zip(found.categories, each, strict=True)
-        ):
+        for number, (calibration, reference) in enumerate(zip(found.categories, each, strict=True)):
             alone = of(values[categories == number], reference)
             assert calibration.total == alone.total
             assert calibration.scores.tolist() == alone.scores.tolist()

@@ -57,9 +57,7 @@ def test_a_model_scores_alike_after_the_round_trip(
     assert scores(model, requests) == scores(again, requests)
     for rate in (0.5, 0.01, 1e-9):
         assert model.calibration.thresholds(rate) == again.calibration.thresholds(rate)
-    for one, other in zip(
-        model.calibration.categories, again.calibration.categories, strict=True
-    ):
+    for one, other in zip(model.calibration.categories, again.calibration.categories, strict=True):
         assert (one.total, one.weight) == (other.total, other.weight)
         assert one.scores.tolist() == other.scores.tolist()
         assert one.ranks.tolist() == other.ranks.tolist()
@@ -186,7 +184,7 @@ def test_fewer_requests_than_ranks_are_refused(parts: Parts, total: object) -> N
     totals = described["held_out"]
     most = int(np.argmax(totals))
     changed = [*totals[:most], total, *totals[most + 1 :]]
-    with pytest.raises(ArtifactFormatError, match="ranks are wrong|number of held-out"):
+    with pytest.raises(ArtifactFormatError, match=r"ranks are wrong|number of held-out"):
         model_from_parts(described | {"held_out": changed}, arrays)
 
 

@@ -422,9 +422,7 @@ class TestParts:
         assert len(types) == len(known) == len(found.indices)
         for position, index in enumerate(found.indices):
             field = parsed.fields[index]
-            profile = next(
-                (p for p in model.profiles if (p.location, p.name) == field[:2]), None
-            )
+            profile = next((p for p in model.profiles if (p.location, p.name) == field[:2]), None)
             assert bool(known[position]) == (profile is not None and not profile.thin)
             if profile is not None:
                 assert types[position] == profile.kind
