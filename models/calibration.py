@@ -40,8 +40,8 @@ __all__ = [
 STEPS = 50
 #: Share of the sample that the exponential continuation is fitted on.
 _TAIL_SHARE = 0.02
-#: Observations that a reference counts for. Rates on sites that gave no reference hold from 100
-#: to 1,000; less follows chance, more hides what a site of some thousand requests shows.
+#: Observations that a reference counts for. With 100, sites that gave no reference exceed a rate
+#: of one in a hundred at 200 requests; with 300 they keep it.
 REFERENCE_WEIGHT: Final = 300.0
 #: A tail without spread is given one of a tenth, so that its slope stays finite.
 _LEAST_SPREAD = 0.1
