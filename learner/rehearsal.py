@@ -39,6 +39,7 @@ _HELD = 600
 #: Requests of a test case, where a suite is many short ones.
 _CASE = 2
 _LEAST = 2 * max(_SIZES)
+_LEARNING, _AGAIN = "Learning small corpora", "Learning them again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def make_reference(
     tails = [flat] * TAILS
     seen = [
         seen
-        for one in _learned(draws, Reference(tuple(tails), scores_of_none), progress)
+        for one in _learned(draws, Reference(tuple(tails), scores_of_none), _LEARNING, progress)
         for seen in one.seen
     ]
     for group in range(TAIL_GROUP_COUNT):
@@ -121,7 +122,7 @@ def make_reference(
     for number in range(len(NOVELTIES)):
         tails[first + number] = _tail(np.array([s.score.news[number] for s in seen]))
     # Forests grow on surprises, so they are grown anew under these tails.
-    held = list(_learned(draws, Reference(tuple(tails), scores_of_none), progress))
+    held = list(_learned(draws, Reference(tuple(tails), scores_of_none), _AGAIN, progress))
     forest = first + len(NOVELTIES)
     tails[forest] = _tail(np.array([s.score.forest for one in held for s in one.seen]))
     progress("Judging the rest", 0, 2)
@@ -138,12 +139,15 @@ def make_reference(
 
 
 def _learned(
-    draws: Sequence[Draw], reference: Reference, progress: Callable[[str, int, int], None]
+    draws: Sequence[Draw],
+    reference: Reference,
+    stage: str,
+    progress: Callable[[str, int, int], None],
 ) -> Iterator[_Held]:
     for number, draw in enumerate(draws):
-        progress("Learning small corpora", number, len(draws))
+        progress(stage, number, len(draws))
         yield _Held.of(draw, reference)
-    progress("Learning small corpora", len(draws), len(draws))
+    progress(stage, len(draws), len(draws))
 
 
 def _tail(sample: npt.NDArray[np.float64]) -> Tail:
