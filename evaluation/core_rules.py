@@ -74,12 +74,14 @@ SecAction "id:{id},phase:{phase},pass,log,t:none,msg:'{sums}'"
 class CoreRules:
     """The rule set of a folder at a paranoia level (1 to 4), with settings (``tx.`` variables).
 
+    ``removed`` are rules that are taken out again after all are loaded.
     Raises InputError where the folder holds no rules for requests.
     """
 
     folder: Path
     paranoia: int = 1
     settings: tuple[tuple[str, int], ...] = ()
+    removed: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.paranoia not in _LEVELS:
@@ -120,7 +122,8 @@ class CoreRules:
         """What is loaded after the files: rules whose messages :func:`read_score` reads."""
         name = "inbound_anomaly_score" if self._renamed else "anomaly_score"
         sums = " ".join(f"%{{tx.{name}_pl{level}}}" for level in _LEVELS)
-        return "".join(
+        removed = "".join(f"\nSecRuleRemoveById {number}\n" for number in self.removed)
+        return removed + "".join(
             _REPORT.format(id=number, phase=phase, sums=sums)
             for phase, number in enumerate(REPORT_IDS, start=1)
         )

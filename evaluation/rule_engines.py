@@ -102,7 +102,8 @@ class LibModSecurity:
 
     def _messages(self, request: Request) -> Iterable[Any]:
         with _silent_xml(request):
-            return self._run(request).get_rule_messages()
+            messages: list[Any] = self._run(request).get_rule_messages()
+            return messages
 
     def _run(self, request: Request) -> Any:
         # The binding's annotations say text; it takes bytes, too, and leaves them as they are.
