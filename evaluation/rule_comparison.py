@@ -119,7 +119,7 @@ def request_text(request: Request) -> str:
     line = request.method.encode() + b" " + request.target + b" " + request.version.encode()
     body = b"\n\n" + request.body if request.body else b""
     text = (line + headers + body).decode("latin-1")
-    return "".join(c if " " <= c <= "~" else repr(c)[1:-1] for c in text)
+    return "".join(c if " " <= c <= "~" else ascii(c)[1:-1] for c in text)
 
 
 def _keys(outcomes: tuple[Outcome, Outcome], first: str, second: str) -> Iterator[tuple[int, str]]:

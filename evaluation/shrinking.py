@@ -53,6 +53,8 @@ def _without_parts(request: Request) -> Iterator[Request]:
     path, mark, query = request.target.partition(b"?")
     if mark:
         yield replace(request, target=path)
+    if len(path) > 1:
+        yield replace(request, target=path[:1] + mark + query)
     for smaller in _pieces(query, b"&"):
         yield replace(request, target=path + mark + smaller)
     for separator in (b"\r\n--", b"&", b"\r\n", b"\n"):
@@ -64,8 +66,8 @@ def _with_shorter_texts(request: Request) -> Iterator[Request]:
     path, mark, query = request.target.partition(b"?")
     for smaller in _cuts(query):
         yield replace(request, target=path + mark + smaller)
-    for smaller in _cuts(path):
-        yield replace(request, target=(smaller or b"/") + mark + query)
+    for smaller in _cuts(path[1:]):
+        yield replace(request, target=path[:1] + smaller + mark + query)
     for smaller in _cuts(request.body):
         yield with_body(request, smaller)
     for at, (name, value) in enumerate(request.headers):
