@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from cnaf.evaluation.crs_stages import read_stages
 from cnaf.evaluation.payload_lists import read_payload_lists
+from cnaf.evaluation.rewriting import attacking_slot, kind_of
 from cnaf.evaluation.sources import Part, find_sources
 from cnaf.models.errors import CorpusError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from cnaf.models.exchange import Request
+    from cnaf.models.exchange import Exchange, Request
 
 __all__ = ["Seeds", "find_seeds"]
 
@@ -62,6 +63,8 @@ def find_seeds(data: Path | None) -> Seeds:
         part.value: tuple(payload.value for payload in found.attacks + found.benign)
         for part, found in sources.payloads.items()
     }
+    if recorded := sources.data_sets.get(Part.WORDPRESS):
+        payloads["recorded attacks"] = tuple(_attacking_values(recorded.attacks))
     for path in _archives(data, _CRS_TESTS):
         requests["crs-tests"] = tuple(stage.request for stage in read_stages(path))
     for path in _archives(data, _LISTS):
@@ -70,6 +73,14 @@ def find_seeds(data: Path | None) -> Seeds:
         {name: found for name, found in requests.items() if found},
         {name: found for name, found in payloads.items() if found},
     )
+
+
+def _attacking_values(attacks: Iterable[Exchange]) -> Iterator[bytes]:
+    for attack in attacks:
+        kind = kind_of(attack)
+        slot = attacking_slot(attack.request, kind) if kind is not None else None
+        if slot is not None:
+            yield slot.text.encode("utf-8", "surrogateescape")
 
 
 def _archives(data: Path | None, name: str) -> list[Path]:

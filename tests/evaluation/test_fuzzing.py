@@ -82,7 +82,13 @@ def test_seeds_are_whatever_is_found(tmp_path: Path) -> None:
     (lists / "words.txt").write_text("' or 1=1\n\n' or 2=2\n", "utf-8")
     found = find_seeds(data)
     assert {"crs-tests", "httpparams, attacks", "octokit, benign"} <= found.requests.keys()
-    assert {"libinjection", "payload lists"} == found.payloads.keys()
+    assert {"libinjection", "payload lists", "recorded attacks"} == found.payloads.keys()
+
+
+def test_the_recorded_corpus_is_enough() -> None:
+    found = find_seeds(None)
+    assert found.requests.keys() == {"wordpress, benign", "wordpress, attacks"}
+    assert len(found.payloads["recorded attacks"]) > 100
 
 
 def test_nothing_to_make_requests_of_is_said() -> None:

@@ -21,6 +21,9 @@ class Words:
         score = sum(self.points.get(rule, 5) for rule in ids)
         return Outcome((*ids, 949110) if score >= 5 else ids, (0, score))
 
+    def inspect(self, request: Request) -> None:
+        self.evaluate(request)
+
     def log(self, request: Request) -> str:
         return ""
 
