@@ -205,9 +205,13 @@ def _received(
     named = dict(reversed(lower))
     if named.get(b"transfer-encoding", b"").lower() == b"chunked":
         body = _joined(body)
-    elif (length := named.get(b"content-length", b"")).isdigit():
-        body = body[: int(length)]
-    return Request(method, target, lower, body, len(body), version.removeprefix("HTTP/"))
+    elif b"content-length" not in named:
+        body = b""  # RFC 9112, 6.3: no length, no body
+    elif named[b"content-length"].isdigit():
+        body = body[: int(named[b"content-length"])]
+    # A request line without a version is one of HTTP/0.9 (RFC 1945, 5).
+    number = version.removeprefix("HTTP/") or "0.9"
+    return Request(method, target, lower, body, len(body), number)
 
 
 def _joined(body: bytes) -> bytes:

@@ -45,6 +45,15 @@ def test_raw_bytes_are_read_as_a_server_reads_them(stages: dict[str, Stage]) -> 
     assert (request.method, request.target, request.version) == ("POST", b"/", "1.0")
 
 
+def test_without_a_length_there_is_no_body(tmp_path: Path) -> None:
+    (tmp_path / "1.yaml").write_text(
+        "tests: [{test_id: 1, stages: [{input: {method: POST, autocomplete_headers: false, "
+        "headers: {Host: a}, data: abc}, output: {}}]}]",
+        "utf-8",
+    )
+    assert read_stages(tmp_path)[0].request.body == b""
+
+
 def test_expectations_hold_on_ids_and_lines(stages: dict[str, Stage]) -> None:
     assert stages["942100-1"].holds(frozenset((1, 942100)), "")
     assert not stages["942100-1"].holds(frozenset((1,)), "")
