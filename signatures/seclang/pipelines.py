@@ -1,0 +1,81 @@
+"""Chains of transformations: what a rule makes of a value before its operator sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnaf.signatures.seclang.errors import SecLangError
+from cnaf.signatures.seclang.transformations import TRANSFORMATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cnaf.signatures.seclang.syntax import Action, Place
+
+__all__ = ["Pipeline", "pipeline_names"]
+
+
+class Pipeline:
+    """Transformations in order; ``acts_on`` are the traits that any of them looks for."""
+
+    __slots__ = ("_functions", "_steps", "acts_on", "names")
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._steps = tuple(TRANSFORMATIONS[name] for name in names)
+        self._functions = tuple(step.apply for step in self._steps)
+        self.acts_on = 0
+        for step in self._steps:
+            self.acts_on |= step.acts_on
+
+    def apply(self, value: bytes) -> bytes:
+        """Return the value after all transformations."""
+        for function in self._functions:
+            value = function(value)
+        return value
+
+    def stages(self, value: bytes) -> list[bytes]:
+        """Return the value and what it is after each transformation that says to change it."""
+        stages = [value]
+        for step in self._steps:
+            result = step.apply(value)
+            if _reports_change(step.name, value, result):
+                stages.append(result)
+            value = result
+        return stages
+
+    def prefixes(self) -> Iterable[tuple[str, ...]]:
+        """Yield the names of all beginnings of this pipeline, the empty one first."""
+        return (self.names[:end] for end in range(len(self.names) + 1))
+
+
+def _reports_change(name: str, before: bytes, after: bytes) -> bool:
+    """These three see a change of length only, in libmodsecurity."""
+    if name in {"cmdline", "compresswhitespace"}:
+        return len(before) != len(after)
+    return before != after
+
+
+def pipeline_names(
+    actions: Sequence[Action], defaults: Sequence[Action], place: Place
+) -> tuple[str, ...]:
+    """Return the transformations of a rule; raises SecLangError for one that there is not.
+
+    ``t:none`` drops those before it and those of SecDefaultAction.
+    """
+    own = [action.argument.lower() for action in actions if action.name == "t"]
+    names = own if "none" in own else [a.argument.lower() for a in defaults if a.name == "t"] + own
+    kept: list[str] = []
+    for name in names:
+        if name == "none":
+            kept.clear()
+        elif name not in TRANSFORMATIONS:
+            raise SecLangError(
+                place.file,
+                place.line,
+                f"the transformation t:{name} is not supported",
+                supported=", ".join(f"t:{known}" for known in TRANSFORMATIONS),
+            )
+        else:
+            kept.append(name)
+    return tuple(kept)

@@ -1,0 +1,273 @@
+"""Chains of rules, compiled: what one rule does to a transaction.
+
+A rule tests every value of its targets, not only the first that matches: each match counts for
+scores, as in libmodsecurity. A link that matches carries out its assignments even where a later
+link of its chain does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnaf.signatures.seclang.actions import (
+    compile_control,
+    compile_setvar,
+    parse_setvar,
+    severity_of,
+)
+from cnaf.signatures.seclang.errors import SecLangError
+from cnaf.signatures.seclang.macros import compile_text
+from cnaf.signatures.seclang.operators import Matcher, compile_operator
+from cnaf.signatures.seclang.outcome import MAX_SHOWN, Interruption, Match
+from cnaf.signatures.seclang.pipelines import Pipeline, pipeline_names
+from cnaf.signatures.seclang.variables import compile_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from cnaf.signatures.seclang.program import Chain, Settings
+    from cnaf.signatures.seclang.syntax import Action, Place, SecRule
+    from cnaf.signatures.seclang.transaction import Transaction
+
+__all__ = ["CompiledRule", "Link"]
+
+_DISRUPTIVE = frozenset(("allow", "deny", "drop", "redirect"))
+_STATUS = {"deny": 403, "drop": 403, "redirect": 302}
+
+
+class Link:
+    """One rule of a chain."""
+
+    __slots__ = (
+        "_assignments", "_captures", "_controls", "_multi", "child", "marker", "matcher",
+        "pipeline", "severity", "targets",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        rule: SecRule,
+        defaults: Sequence[Action],
+        meta: dict[str, str],
+        read_lines: Callable[[str, Place], list[str]],
+        child: Link | None,
+    ) -> None:
+        place, actions = rule.place, rule.actions
+        excluded = [v for v in rule.variables if v.is_exclusion]
+        self.targets = [
+            (
+                v.collection,
+                compile_target(v, [e for e in excluded if e.collection == v.collection], place),
+            )
+            for v in rule.variables
+            if not v.is_exclusion
+        ]
+        self.matcher = (
+            None if rule.operator is None else compile_operator(rule.operator, place, read_lines)
+        )
+        if self.matcher is not None and not self.targets:
+            raise SecLangError(place.file, place.line, "a rule without a target")
+        self.pipeline = Pipeline(pipeline_names(actions, defaults, place))
+        names = {action.name for action in actions}
+        self._captures, self._multi = "capture" in names, "multimatch" in names
+        self._assignments = [
+            compile_setvar(parse_setvar(a.argument, place), place, meta)
+            for a in actions
+            if a.name == "setvar"
+        ]
+        controls = [compile_control(a.argument, place) for a in actions if a.name == "ctl"]
+        self._controls = [control for control in controls if control is not None]
+        self.severity = _last(actions, "severity")
+        self.marker = _last(actions, "skipafter")
+        self.child = child
+
+    def run(self, t: Transaction, rule: CompiledRule) -> bool:
+        """Test, act, and go on with the chain; whether all of it matched."""
+        matcher = self.matcher
+        if matcher is None:
+            for assign in self._assignments:
+                assign(t)
+        elif not self._test(t, matcher, rule):
+            t.matched = []
+            return False
+        if self.child is not None and not self.child.run(t, rule):
+            return False
+        self._finish(t)
+        return True
+
+    def _test(self, t: Transaction, matcher: Matcher, rule: CompiledRule) -> bool:
+        found = False
+        hidden = _hidden(t, rule) if t.exclusions is not None and self is rule.link else ()
+        for collection, fetch in self.targets:
+            for name, value in fetch(t):
+                if hidden and any(test(collection, name) for test in hidden):
+                    continue
+                if self._test_value(t, matcher, collection, name, value):
+                    found = True
+        return found
+
+    def _test_value(
+        self, t: Transaction, matcher: Matcher, collection: str, name: bytes | None, value: bytes
+    ) -> bool:
+        found = False
+        pipeline = self.pipeline
+        for seen in pipeline.stages(value) if self._multi else (pipeline.apply(value),):
+            t.steps += 1
+            if t.steps > t.limits.confirmations:
+                t.is_limited = True
+                return found
+            captures = matcher.test(seen, t)
+            if captures is not None and self._captures:
+                for index, group in enumerate(captures):
+                    if group is not None:
+                        t.tx[b"%d" % index] = group
+            if (captures is None) == matcher.negated:
+                found = True
+                label = collection.encode("ascii")
+                t.matched.append((label if name is None else label + b":" + name, seen))
+                for assign in self._assignments:
+                    assign(t)
+        return found
+
+    def _finish(self, t: Transaction) -> None:
+        for control in self._controls:
+            control(t)
+        if self.marker is not None:
+            t.marker = self.marker
+
+
+class CompiledRule:
+    """A chain, ready to run. ``link`` is its first rule."""
+
+    __slots__ = (
+        "_disruptive",
+        "_logdata",
+        "_logs",
+        "_message",
+        "_place",
+        "_severity",
+        "_status",
+        "_url",
+        "id",
+        "keeps_matched",
+        "link",
+        "phase",
+        "tag_set",
+        "tags",
+    )  # fmt: skip
+
+    def __init__(
+        self, chain: Chain, settings: Settings, read_lines: Callable[[str, Place], list[str]]
+    ) -> None:
+        head, place = chain.head, chain.head.place
+        self.id, self.phase = chain.id, chain.phase
+        defaults = settings.defaults(chain.phase)
+        meta = {a.name: a.argument for a in head.actions if a.name in _META}
+        link: Link | None = None
+        for rule in reversed(chain.links):
+            link = Link(rule, defaults, meta, read_lines, link)
+        assert link is not None
+        self.link = link
+        self.tags = chain.tags()
+        self.tag_set = frozenset(self.tags)
+        self._place = place
+        text = [a.argument for r in chain.links for a in r.actions if a.name == "msg"]
+        self._message = compile_text(text[0] if text else "", place, meta)
+        data = [a.argument for r in chain.links for a in r.actions if a.name == "logdata"]
+        self._logdata = compile_text(data[0] if data else "", place, meta)
+        levels = [a.argument for r in chain.links for a in r.actions if a.name == "severity"]
+        self._severity = severity_of(levels[0], place) if levels else None
+        self._logs = _logs(head.actions, defaults)
+        self._disruptive = _disruptive(head.actions, defaults, place)
+        status = _last(head.actions, "status") or _last(defaults, "status")
+        self._status = int(status) if status and status.isdigit() else None
+        self._url = compile_text(
+            self._disruptive[1] if self._disruptive[0] == "redirect" else "", place, meta
+        )
+        #: Whether nothing stood between this rule and the one before that would have forgotten
+        #: what matched there.
+        self.keeps_matched = False
+
+    def run(self, t: Transaction) -> bool:
+        """Run the chain, and what its first rule does when all of it matched."""
+        if t.exclusions is not None and t.exclusions.removes(self.id, self.tag_set):
+            return False
+        if not self.link.run(t, self):
+            return False
+        if self._severity is not None and self._severity < t.highest_severity:
+            t.highest_severity = self._severity
+        if self._logs:
+            t.matches.append(self._match(t))
+        if self._disruptive[0]:
+            self._disrupt(t)
+        return True
+
+    def _match(self, t: Transaction) -> Match:
+        variable, value = t.matched[-1] if t.matched else (b"", b"")
+        shown = value[:MAX_SHOWN]
+        return Match(
+            self.id,
+            self._message(t).decode("utf-8", "replace"),
+            self.tags,
+            self._severity,
+            self.phase,
+            variable.decode("utf-8", "replace"),
+            shown,
+            0,
+            len(shown),
+            self._logdata(t)[:MAX_SHOWN].decode("utf-8", "replace"),
+            self._place.file,
+            self._place.line,
+        )
+
+    def _disrupt(self, t: Transaction) -> None:
+        if t.engine_mode != "On":
+            return
+        action, argument = self._disruptive
+        if action == "allow":
+            t.allow = argument or "all"
+            return
+        status = self._status or _STATUS[action]
+        url = self._url(t).decode("utf-8", "replace")
+        t.interruption = Interruption(self.id, action, status, url)
+
+
+_META = frozenset(("id", "msg", "rev", "severity", "ver"))
+
+
+def _hidden(t: Transaction, rule: CompiledRule) -> Sequence[Callable[[str, bytes | None], bool]]:
+    assert t.exclusions is not None
+    return t.exclusions.targets(rule.id, rule.tag_set)
+
+
+def _last(actions: Iterable[Action], name: str) -> str | None:
+    found = [action.argument for action in actions if action.name == name]
+    return found[-1] if found else None
+
+
+def _logs(actions: Sequence[Action], defaults: Sequence[Action]) -> bool:
+    """Whether a match is reported: the last word of the rule, else of SecDefaultAction."""
+    for source in (actions, defaults):
+        words = [a.name for a in source if a.name in {"log", "nolog", "auditlog"}]
+        if "nolog" in words:
+            return False
+        if words:
+            return True
+    return True
+
+
+def _disruptive(
+    actions: Sequence[Action], defaults: Sequence[Action], place: Place
+) -> tuple[str, str]:
+    """Return name and argument of what ends the request, empty where nothing does."""
+    word = [a for a in actions if a.name in _DISRUPTIVE | {"block", "pass"}]
+    if word and word[-1].name == "block":
+        word = [a for a in defaults if a.name in _DISRUPTIVE]
+    if not word or word[-1].name not in _DISRUPTIVE:
+        return "", ""
+    action = word[-1]
+    if action.name == "allow" and action.argument.lower() not in {"", "phase", "request"}:
+        raise SecLangError(
+            place.file, place.line, f"allow:{action.argument} is not supported",
+            supported="allow, allow:phase, allow:request",
+        )  # fmt: skip
+    return action.name, action.argument

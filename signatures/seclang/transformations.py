@@ -1,0 +1,443 @@
+r"""Transformations of values, byte for byte those of libmodsecurity 3.
+
+Each is a function of bytes to bytes, linear in its input. ``changes`` says cheaply whether one can
+change a value at all: a false answer is a promise, a true one is not. It reads the value's traits,
+one bit for each kind of byte that some transformation acts on, which one look-up pass finds.
+
+Known differences from libmodsecurity are listed where they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["TRANSFORMATIONS", "Transformation", "traits_of"]
+
+_SPACES = b" \t\n\v\f\r"
+_NBSP = b"\xa0"
+
+# Traits of a value, as bits.
+_PERCENT, _PLUS, _UPPER, _AMPERSAND, _BACKSLASH, _NUL, _SPACE, _OTHER_SPACE = (
+    1 << n for n in range(8)
+)
+_HIGH, _SHELL, _SLASH, _DOT, _COMMENT, _ZERO, _PAREN = (1 << n for n in range(8, 15))
+#: Some transformations act on the value as a whole.
+_ALWAYS = 1 << 15
+_LOWER = 1 << 16
+
+_TRAITS = (
+    (_PERCENT, rb"%"),
+    (_PLUS, rb"\+"),
+    (_UPPER, rb"[A-Z]"),
+    (_AMPERSAND, rb"&."),
+    (_BACKSLASH, rb"\\"),
+    (_NUL, rb"\x00"),
+    (_SPACE, rb"[ ]"),
+    (_OTHER_SPACE, rb"[\t-\r]|  "),
+    (_HIGH, rb"[\x80-\xff]"),
+    (_SHELL, rb"[\"'\\^,;\t\r\n]| [ /(]"),
+    (_SLASH, rb"//|/\.|\./|\.\.|\A\.\Z|/\.\Z"),
+    (_COMMENT, rb"/\*|\*/|<!--|--|#"),
+    (_ZERO, rb"0[xX]"),
+    (_LOWER, rb"[a-z]"),
+)
+_FINDERS = tuple((bit, re.compile(pattern, re.DOTALL)) for bit, pattern in _TRAITS)
+#: Letters, digits and the few signs that no trait above looks for, but ``0``, ``.`` and ``/``.
+_PLAIN = bytes(
+    c for c in range(256) if not any(p.search(bytes((c,))) for _, p in _FINDERS if p is not None)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Transformation:
+    """A transformation by its lower-case name; ``acts_on`` are the traits that it looks for."""
+
+    name: str
+    acts_on: int
+    apply: Callable[[bytes], bytes]
+
+    def changes(self, traits: int) -> bool:
+        """Whether a value with these traits may come out different."""
+        return bool(self.acts_on & traits)
+
+
+def traits_of(value: bytes) -> int:
+    """Return the traits of a value, or of values joined by newlines."""
+    found = _ALWAYS
+    for bit, finder in _FINDERS:
+        if finder.search(value) is not None:
+            found |= bit
+    return found
+
+
+# Decoding -----------------------------------------------------------------------------------
+
+_HEX = re.compile(rb"%([0-9a-fA-F]{2})")
+_URL_UNI = re.compile(rb"%[uU]([0-9a-fA-F]{2})([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|\+|%[uU]")
+
+
+def _hex_byte(match: re.Match[bytes]) -> bytes:
+    return bytes((int(match[1], 16),))
+
+
+def _full_width(low: int, high: bytes) -> int:
+    """Full-width forms of ASCII (U+FF01 to U+FF5E) are read as what they look like."""
+    return low + 0x20 if 0 < low < 0x5F and high.lower() == b"ff" else low
+
+
+def _url_decode_uni(value: bytes) -> bytes:
+    return _URL_UNI.sub(_url_uni, value)
+
+
+def _url_uni(match: re.Match[bytes]) -> bytes:
+    if match[3] is not None:
+        return bytes((int(match[3], 16),))
+    if match[1] is not None:
+        return bytes((_full_width(int(match[2], 16), match[1]),))
+    return b" " if match[0] == b"+" else match[0]
+
+
+def _url_decode(value: bytes) -> bytes:
+    return _HEX.sub(_hex_byte, value.replace(b"+", b" "))
+
+
+_ENTITY = re.compile(
+    rb"&(?:#[xX]([0-9a-fA-F]{1,2})|#([0-9]{1,3})|((?i:quot|amp|lt|gt|nbsp))[0-9a-zA-Z]*"
+    rb"|[0-9a-zA-Z]+);?"
+)
+_NAMED = {b"quot": b'"', b"amp": b"&", b"lt": b"<", b"gt": b">", b"nbsp": _NBSP}
+
+
+def _html_entity_decode(value: bytes) -> bytes:
+    return _ENTITY.sub(_entity, value)
+
+
+def _entity(match: re.Match[bytes]) -> bytes:
+    if match[1] is not None:
+        return bytes((int(match[1], 16),))
+    if match[2] is not None:
+        return bytes((int(match[2]) & 0xFF,))
+    if match[3] is not None:
+        return _NAMED[match[3].lower()]
+    return match[0]
+
+
+_ESCAPED = {
+    b"a": b"\a",
+    b"b": b"\b",
+    b"f": b"\f",
+    b"n": b"\n",
+    b"r": b"\r",
+    b"t": b"\t",
+    b"v": b"\v",
+}
+_JS = re.compile(
+    rb"\\(?:u([0-9a-fA-F]{2})([0-9a-fA-F]{2})|x([0-9a-fA-F]{2})|([0-3][0-7]{2}|[0-7]{1,2})|(.))",
+    re.DOTALL,
+)
+
+
+def _js_decode(value: bytes) -> bytes:
+    return _JS.sub(_js, value)
+
+
+def _js(match: re.Match[bytes]) -> bytes:
+    if match[1] is not None:
+        return bytes((_full_width(int(match[2], 16), match[1]),))
+    if match[3] is not None:
+        return bytes((int(match[3], 16),))
+    if match[4] is not None:
+        return bytes((int(match[4], 8),))
+    return _ESCAPED.get(match[5], match[5])
+
+
+_CSS = re.compile(rb"\\(?:([0-9a-fA-F]{1,6})[ \t-\r]?|(\n)|(.)|\Z)", re.DOTALL)
+
+
+def _css_decode(value: bytes) -> bytes:
+    return _CSS.sub(_css, value)
+
+
+def _css(match: re.Match[bytes]) -> bytes:
+    digits = match[1]
+    if digits is None:
+        return match[3] or b""
+    low = int(digits[-2:], 16)
+    if len(digits) >= 4 and not digits[:-4].strip(b"0"):
+        low = _full_width(low, digits[-4:-2])
+    return bytes((low,))
+
+
+_ANSI = re.compile(rb"\\(?:([abfnrtv\\?'\"])|[xX]([0-9a-fA-F]{2})|([0-7]{1,3})|(.))", re.DOTALL)
+_ANSI_ESCAPED = _ESCAPED | {b"\\": b"\\", b"?": b"?", b"'": b"'", b'"': b'"'}
+
+
+def _escape_seq_decode(value: bytes) -> bytes:
+    return _ANSI.sub(_ansi, value)
+
+
+def _ansi(match: re.Match[bytes]) -> bytes:
+    if match[1] is not None:
+        return _ANSI_ESCAPED[match[1]]
+    if match[2] is not None:
+        return bytes((int(match[2], 16),))
+    if match[3] is not None:
+        return bytes((int(match[3], 8) & 0xFF,))
+    return match[4]
+
+
+_SQL_HEX = re.compile(rb"0[xX]((?:[0-9a-fA-F]{2})+)")
+
+
+def _sql_hex_decode(value: bytes) -> bytes:
+    return _SQL_HEX.sub(lambda m: bytes.fromhex(m[1].decode("ascii")), value)
+
+
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_BASE64_PARTS = re.compile(rb"[A-Za-z0-9+/]+|=")
+_STRICT_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]| *\r?\n)*={0,2}(?: *\r?\n)* *")
+
+
+def _base64_decode(value: bytes) -> bytes:
+    """Strict: what is no Base64 as a whole stays as it is. It ends at a NUL."""
+    text = value.split(b"\x00", 1)[0]
+    digits = _NOT_BASE64.sub(b"", text)
+    padding = text.count(b"=")
+    if _STRICT_BASE64.fullmatch(text) is None or (len(digits) + padding) % 4 or padding > 2:
+        return value
+    return _decoded(digits)
+
+
+def _base64_decode_ext(value: bytes) -> bytes:
+    """Forgiving: what is no digit of Base64 is skipped, but padding behind a single digit.
+
+    A single digit at the end counts as padded where the last byte is a ``9``: so libmodsecurity
+    has it, which takes the digit's number, 61, for the sign with that code.
+    """
+    digits = 0
+    for match in _BASE64_PARTS.finditer(value):
+        if match[0] != b"=":
+            digits += match.end() - match.start()
+        elif digits % 4 == 1 and value[match.end() : match.end() + 1] != b"=":
+            return b""
+    if digits % 4 == 1 and value.endswith((b"9", b"=")):
+        return b""
+    return _decoded(_NOT_BASE64.sub(b"", value))
+
+
+def _decoded(digits: bytes) -> bytes:
+    usable = digits if len(digits) % 4 != 1 else digits[:-1]
+    return base64.b64decode(usable + b"=" * (-len(usable) % 4))
+
+
+def _hex_decode(value: bytes) -> bytes:
+    """Two bytes at a time, digits or not, as C arithmetic reads them."""
+    return bytes(
+        (_hex_value(value[i]) * 16 + _hex_value(value[i + 1])) & 0xFF
+        for i in range(0, len(value) - 1, 2)
+    )
+
+
+def _hex_value(byte: int) -> int:
+    return ((byte & 0xDF) - 0x41) + 10 if byte >= 0x41 else byte - 0x30
+
+
+_UTF8 = re.compile(
+    rb"[\xc0-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf7][\x80-\xbf]{3}"
+    rb"|[\xc0-\xf4]|\x00(?!\Z)"
+)
+#: The least number that needs a sequence of so many bytes.
+_LEAST = (0, 0, 0x80, 0x800, 0x10000)
+
+
+def _utf8_to_unicode(value: bytes) -> bytes:
+    """Sequences become ``%uXXXX``.
+
+    Behind one that UTF-8 forbids its first byte stays; the first byte of one that breaks off goes
+    away, and so does a NUL but at the end: so libmodsecurity has it.
+    """
+    return _UTF8.sub(_code_point, value)
+
+
+def _code_point(match: re.Match[bytes]) -> bytes:
+    sequence = match[0]
+    size = len(sequence)
+    if size == 1:
+        return b""
+    number = sequence[0] & (0xFF >> (size + 1))
+    for byte in sequence[1:]:
+        number = number << 6 | byte & 0x3F
+    written = b"%%u%04x" % number
+    if sequence[0] >= 0xF5:
+        written = sequence[:1] + written
+    if 0xD800 <= number <= 0xDFFF:
+        written += sequence[:1]
+    return written + sequence[:1] if number < _LEAST[size] else written
+
+
+# White space, comments and case -------------------------------------------------------------
+
+_RUNS = re.compile(rb"[ \t-\r]+")
+_NOT_SPACED = bytes.maketrans(_SPACES, b" " * len(_SPACES))
+_REMOVED = _SPACES + b"\xa0\xc2"
+_C_COMMENT = re.compile(rb"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_COMMENT_SIGNS = re.compile(rb"/\*|\*/|<!--|-->|--|#")
+
+
+def _compress_whitespace(value: bytes) -> bytes:
+    return _RUNS.sub(b" ", value)
+
+
+def _replace_comments(value: bytes) -> bytes:
+    return _C_COMMENT.sub(b" ", value)
+
+
+_COMMENT_START = re.compile(rb"/\*|<!--|--|#")
+_COMMENT_END = re.compile(rb"\*/|-->")
+
+
+def _remove_comments(value: bytes) -> bytes:
+    """A comment that is closed takes itself away, one that is not leaves a blank."""
+    out: list[bytes] = []
+    position = 0
+    while (start := _COMMENT_START.search(value, position)) is not None:
+        out.append(value[position : start.start()])
+        if start[0] in {b"--", b"#"}:
+            return b"".join(out)
+        end = _COMMENT_END.search(value, start.end())
+        if end is None:
+            return b"".join((*out, b" "))
+        # The byte behind a comment is copied unseen; at the very end that is C's closing NUL.
+        out.append(value[end.end() : end.end() + 1] or b"\x00")
+        position = end.end() + 1
+    return b"".join((*out, value[position:]))
+
+
+_CMD_REMOVED = b"\"'\\^"
+_CMD_TABLE = bytes(
+    c + 32 if 0x41 <= c <= 0x5A else 0x20 if c in b",;\t\r\n" else c for c in range(256)
+)
+_CMD_BLANKS = re.compile(rb" +(?=[/(])|  +")
+
+
+def _cmd_line(value: bytes) -> bytes:
+    return _CMD_BLANKS.sub(_cmd_blank, value.translate(_CMD_TABLE, _CMD_REMOVED))
+
+
+def _cmd_blank(match: re.Match[bytes]) -> bytes:
+    following = match.string[match.end() : match.end() + 1]
+    return b"" if following in {b"/", b"("} and following else b" "
+
+
+def _normalize_path_win(value: bytes) -> bytes:
+    return _normalize_path(value.replace(b"\\", b"/"))
+
+
+def _normalize_path(value: bytes) -> bytes:
+    """Take out empty and self references, and resolve back references as far as the root.
+
+    A name that ends in two dots is taken out, too, as libmodsecurity has it.
+    """
+    relative = not value.startswith(b"/")
+    path = bytearray() if relative else bytearray(b"/")
+    segments = [s for s in value.split(b"/") if s]
+    trailing = value.endswith(b"/")
+    at_root = False
+    for index, segment in enumerate(segments):
+        last = not trailing and index == len(segments) - 1
+        end = len(path) + len(segment) - 1
+        if segment.endswith(b"..") and relative and (at_root or end <= 2):
+            at_root = True
+        elif segment.endswith(b".."):
+            path += segment[:-1]
+            del path[max(path.rfind(b"/", 0, max(end - 2, 0)), 0) :]
+            at_root = at_root or not path
+            if (not last and path) or (not path and not relative):
+                path += b"/"
+            continue
+        elif segment == b".":
+            continue
+        elif end > 0 and not segment.endswith(b"."):
+            at_root = False
+        path += segment
+        if not last:
+            path += b"/"
+    if not trailing and path.endswith(b"/"):
+        del path[-1:]
+    return bytes(path)
+
+
+def _length(value: bytes) -> bytes:
+    return b"%d" % len(value)
+
+
+def _same(value: bytes) -> bytes:
+    return value
+
+
+def _parity(value: bytes, odd: bool) -> bytes:
+    return bytes((c & 0x7F) | (0x80 if ((c & 0x7F).bit_count() & 1) != odd else 0) for c in value)
+
+
+_URL_ENCODED = re.compile(rb"[^0-9a-zA-Z* ]")
+
+
+def _url_encode(match: re.Match[bytes]) -> bytes:
+    return b"%%%02x" % match[0][0]
+
+
+def _table(*entries: tuple[str, int, Callable[[bytes], bytes]]) -> dict[str, Transformation]:
+    return {name: Transformation(name, acts_on, apply) for name, acts_on, apply in entries}
+
+
+_PATH_TRAITS = _SLASH
+_SPACING = _SPACE | _OTHER_SPACE
+
+#: All transformations by lower-case name, with both spellings where there are two.
+TRANSFORMATIONS = _table(
+    ("base64decode", _ALWAYS, _base64_decode),
+    ("base64decodeext", _ALWAYS, _base64_decode_ext),
+    ("base64encode", _ALWAYS, base64.b64encode),
+    ("cmdline", _SHELL | _UPPER, _cmd_line),
+    ("compresswhitespace", _OTHER_SPACE, _compress_whitespace),
+    ("cssdecode", _BACKSLASH, _css_decode),
+    ("escapeseqdecode", _BACKSLASH, _escape_seq_decode),
+    ("hexdecode", _ALWAYS, _hex_decode),
+    ("hexencode", _ALWAYS, lambda v: v.hex().encode("ascii")),
+    ("htmlentitydecode", _AMPERSAND, _html_entity_decode),
+    ("jsdecode", _BACKSLASH, _js_decode),
+    ("length", _ALWAYS, _length),
+    ("lowercase", _UPPER, bytes.lower),
+    ("md5", _ALWAYS, lambda v: hashlib.md5(v, usedforsecurity=False).digest()),
+    ("none", 0, _same),
+    ("normalisepath", _PATH_TRAITS, _normalize_path),
+    ("normalizepath", _PATH_TRAITS, _normalize_path),
+    ("normalisepathwin", _PATH_TRAITS | _BACKSLASH, _normalize_path_win),
+    ("normalizepathwin", _PATH_TRAITS | _BACKSLASH, _normalize_path_win),
+    ("parityeven7bit", _ALWAYS, lambda v: _parity(v, False)),
+    ("parityodd7bit", _ALWAYS, lambda v: _parity(v, True)),
+    ("parityzero7bit", _HIGH, lambda v: bytes(c & 0x7F for c in v)),
+    ("removecomments", _COMMENT, _remove_comments),
+    ("removecommentschar", _COMMENT, lambda v: _COMMENT_SIGNS.sub(b"", v)),
+    ("removenulls", _NUL, lambda v: v.replace(b"\x00", b"")),
+    ("removewhitespace", _SPACING | _HIGH, lambda v: v.translate(None, _REMOVED)),
+    ("replacecomments", _COMMENT, _replace_comments),
+    ("replacenulls", _NUL, lambda v: v.replace(b"\x00", b" ")),
+    ("sha1", _ALWAYS, lambda v: hashlib.sha1(v, usedforsecurity=False).digest()),
+    ("sqlhexdecode", _ZERO, _sql_hex_decode),
+    ("trim", _SPACING, lambda v: v.strip(_SPACES)),
+    ("trimleft", _SPACING, lambda v: v.lstrip(_SPACES)),
+    ("trimright", _SPACING, lambda v: v.rstrip(_SPACES)),
+    ("uppercase", _LOWER, bytes.upper),
+    ("urldecode", _PERCENT | _PLUS, _url_decode),
+    ("urldecodeuni", _PERCENT | _PLUS, _url_decode_uni),
+    ("urlencode", _ALWAYS, lambda v: _URL_ENCODED.sub(_url_encode, v).replace(b" ", b"+")),
+    ("utf8tounicode", _HIGH | _NUL, _utf8_to_unicode),
+)  # fmt: skip

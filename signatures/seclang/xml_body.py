@@ -1,0 +1,69 @@
+"""XML as two lists of values: the text of the root element, and all attributes.
+
+They stand for ``XML:/*`` and ``XML://@*``, the two expressions that rules use. What was read before
+an error counts. Nothing outside of the document is ever read, and text that entities multiply has
+a cap.
+"""
+
+from __future__ import annotations
+
+from xml.parsers import expat
+
+__all__ = ["read_xml"]
+
+
+class _TooMuchTextError(Exception):
+    """Entities made more of the document than it may be."""
+
+
+def read_xml(body: bytes, max_bytes: int) -> tuple[list[bytes], list[bytes], str | None]:
+    """Return the root's text (one value or none), the attributes, and what is wrong or None."""
+    reader = _Reader(max_bytes)
+    problem = reader.read(body)
+    text = ["".join(reader.text).encode("utf-8", "surrogatepass")] if reader.has_root else []
+    return text, [a.encode("utf-8", "surrogatepass") for a in reader.attributes], problem
+
+
+class _Reader:
+    def __init__(self, max_bytes: int) -> None:
+        self.text: list[str] = []
+        self.attributes: list[str] = []
+        self.has_root = False
+        self._left = max_bytes
+
+    def read(self, body: bytes) -> str | None:
+        parser = expat.ParserCreate()
+        parser.specified_attributes = True
+        parser.ordered_attributes = True
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.CharacterDataHandler = self._characters
+        parser.ExternalEntityRefHandler = _refuse
+        try:
+            parser.Parse(body, True)
+        except expat.ExpatError as error:
+            return str(error)
+        except _TooMuchTextError:
+            return "entities expand to too much text"
+        return None
+
+    def _start(self, _name: str, attributes: list[str]) -> None:
+        self.has_root = True
+        for name, value in zip(attributes[::2], attributes[1::2], strict=True):
+            if name != "xmlns" and not name.startswith("xmlns:"):
+                self._spend(len(value))
+                self.attributes.append(value)
+
+    def _characters(self, data: str) -> None:
+        self._spend(len(data))
+        self.text.append(data)
+
+    def _spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise _TooMuchTextError
+
+
+def _refuse(*_where: object) -> int:
+    """An external entity is skipped as if it were empty."""
+    return 1
