@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cnaf.signatures.seclang.candidates import Candidates
+from cnaf.signatures.seclang.header_memo import HeaderMemo
 from cnaf.signatures.seclang.outcome import Outcome
-from cnaf.signatures.seclang.pipelines import Pipeline
 from cnaf.signatures.seclang.transaction import Transaction
-from cnaf.signatures.seclang.transformations import traits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from cnaf.models.exchange import Request, Response
     from cnaf.signatures.seclang.rule_set import RuleSet
+    from cnaf.signatures.seclang.transaction import HeaderField
 
 __all__ = ["Engine"]
 
@@ -39,8 +40,9 @@ class Engine:
 
     def __init__(self, rules: RuleSet, *, prefilter: bool = True) -> None:
         self.rules = rules
-        self._scanner = _Scanner(rules) if prefilter else None
         self._every = [tuple(range(len(phase.rules))) for phase in rules.phases]
+        self._candidates = Candidates(rules) if prefilter else None
+        self._memo = HeaderMemo(self._candidates.of_header if self._candidates else _none)
 
     def evaluate(
         self, request: Request, peer: str = "127.0.0.1", response: Response | None = None
@@ -50,43 +52,53 @@ class Engine:
         No request raises: what cannot be read or takes too long is part of the outcome.
         """
         rules = self.rules
-        t = Transaction(request, peer, rules.limits)
+        if rules.settings.engine == "Off":
+            return Outcome()
+        fields = self._memo.fields(request.headers)
+        t = Transaction(request, fields, peer, rules.limits)
         t.tx = dict(rules.initial)
         t.engine_mode = rules.settings.engine
-        if t.engine_mode == "Off":
-            return Outcome()
-        found: list[set[int]] = [set(), set()]
-        if self._scanner is not None:
-            self._scanner.scan(self._scanner.early(t), found)
-        self._run(t, 0, found[0])
+        found: set[tuple[int, int]] = set()
+        if self._candidates is not None:
+            found = self._candidates.early(t, fields)
+        self._run(t, 0, found)
         if t.interruption is None and t.engine_mode != "Off":
             self._body(t, found)
         if response is not None and t.interruption is None and t.engine_mode != "Off":
             t.set_response(response)
-            self._run(t, 2, set())
+            self._run(t, 2, found)
             if rules.settings.response_body_access and t.interruption is None:
-                self._run(t, 3, set())
-        return self._outcome(t, found)
+                self._run(t, 3, found)
+        return Outcome(
+            tuple(t.matches),
+            _score(t),
+            t.interruption,
+            t.steps,
+            t.is_limited,
+            t.pcre_errors,
+            len(found),
+        )
 
-    def _body(self, t: Transaction, found: list[set[int]]) -> None:
+    def _body(self, t: Transaction, found: set[tuple[int, int]]) -> None:
         t.read_body(self.rules.limits.json_depth)
-        if self._scanner is not None and (t.body or t.processor):
-            self._scanner.scan(self._scanner.late(t), found)
-        if not (self.rules.settings.request_body_access and t.body_access):
-            return
-        self._run(t, 1, found[1])
+        if self._candidates is not None and t.body:
+            found |= self._candidates.late(t)
+        if self.rules.settings.request_body_access and t.body_access:
+            self._run(t, 1, found)
 
-    def _run(self, t: Transaction, number: int, found: set[int]) -> None:
+    def _run(self, t: Transaction, number: int, found: set[tuple[int, int]]) -> None:
         """Run the rules of a phase that may match."""
         if t.allow in {"all", "request"} and (t.allow == "all" or number < 2):
             return
         t.allow = ""
         phase = self.rules.phases[number]
-        order: Sequence[int] = phase.always
-        if self._scanner is None:
+        order: Sequence[int]
+        if self._candidates is None:
             order = self._every[number]
-        elif found:
-            order = sorted({*order, *found})
+        else:
+            order = [n for n, guard in phase.always if guard is None or guard(t)]
+            if found:
+                order = sorted({*order, *(n for p, n in found if p == number)})
         start = 0
         if t.marker is not None:
             start = self._behind(t, number)
@@ -116,17 +128,6 @@ class Engine:
         t.marker = None
         return position
 
-    def _outcome(self, t: Transaction, found: list[set[int]]) -> Outcome:
-        return Outcome(
-            tuple(t.matches),
-            _score(t),
-            t.interruption,
-            t.steps,
-            t.is_limited,
-            t.pcre_errors,
-            sum(map(len, found)),
-        )
-
 
 def _score(t: Transaction) -> int:
     """Sum up the levels, under the names that versions 4 and 3 of the Core Rule Set give them."""
@@ -140,115 +141,5 @@ def _number(value: bytes) -> int:
     return int(value) if value.lstrip(b"-").isdigit() else 0
 
 
-class _Scanner:
-    """Finds candidates: joins values, transforms them, scans each distinct outcome once."""
-
-    def __init__(self, rules: RuleSet) -> None:
-        self._scan = rules.database.scan
-        self._pipelines = [Pipeline(names) for names in rules.pipelines]
-        self._index = [_by_pipeline(entries) for entries in rules.index]
-        self._collections = frozenset(collection for collection, _ in rules.slots)
-        self._headers = frozenset(
-            name.encode("latin-1") for c, name in rules.slots if c == "REQUEST_HEADERS"
-        )
-        self._hits: list[int] = []
-        self._on_hit = _collector(self._hits)
-        self._plans: dict[int, tuple[list[int], list[int]]] = {}
-
-    def early(self, t: Transaction) -> set[bytes]:
-        """Return the values that are known before the first phase."""
-        wanted = self._collections
-        values: set[bytes] = set()
-        for key, value in t.args_get:
-            values.add(key)
-            values.add(value)
-        for key, value in t.cookies:
-            values.add(key)
-            values.add(value)
-        every = b"" in self._headers
-        for key, pairs in t.headers.items():
-            if every or key in self._headers:
-                values.update(value for _, value in pairs)
-        if "REQUEST_HEADERS_NAMES" in wanted:
-            values.update(t.headers)
-        for name, value in (
-            ("REQUEST_URI", t.uri),
-            ("REQUEST_URI_RAW", t.target),
-            ("REQUEST_LINE", t.request_line),
-            ("REQUEST_FILENAME", t.path),
-            ("QUERY_STRING", t.query),
-        ):
-            if name in wanted:
-                values.add(value)
-        if "REQUEST_BASENAME" in wanted:
-            values.add(t.path[max(t.path.rfind(b"/"), t.path.rfind(b"\\")) + 1 :])
-        return values
-
-    def late(self, t: Transaction) -> set[bytes]:
-        """Return the values that the body adds."""
-        values: set[bytes] = set()
-        for key, value in t.args[len(t.args_get) :]:
-            values.add(key)
-            values.add(value)
-        parts = t.multipart
-        for pairs in (parts.files, parts.part_headers):
-            for key, value in pairs:
-                values.add(key)
-                values.add(value)
-        values.update(t.xml_text)
-        values.update(t.xml_attributes)
-        if "REQUEST_BODY" in self._collections:
-            values.add(t.body)
-        return values
-
-    def scan(self, values: Iterable[bytes], found: list[set[int]]) -> None:
-        """Add the rules of both phases that something was found of."""
-        values = list(values)
-        raw = b"\n".join(values)
-        traits = traits_of(raw)
-        plan = self._plans.get(traits)
-        if plan is None:
-            plan = self._plan(traits)
-        unchanged, changed = plan
-        buffers: dict[bytes, list[int]] = {raw: list(unchanged)}
-        for number in changed:
-            apply = self._pipelines[number].apply
-            buffers.setdefault(b"\n".join([apply(v) for v in values]), []).append(number)
-        hits = self._hits
-        for buffer, pipelines in buffers.items():
-            if not pipelines:
-                continue
-            try:
-                self._scan(buffer, self._on_hit)
-                for hit in hits:
-                    by_pipeline = self._index[hit]
-                    for number in pipelines:
-                        for phase, rule in by_pipeline.get(number, ()):
-                            found[phase].add(rule)
-            finally:
-                hits.clear()
-
-    def _plan(self, traits: int) -> tuple[list[int], list[int]]:
-        """Part the pipelines by whether they can change values with these traits."""
-        changed = [n for n, p in enumerate(self._pipelines) if p.acts_on & traits]
-        unchanged = [n for n, p in enumerate(self._pipelines) if not p.acts_on & traits]
-        self._plans[traits] = plan = (unchanged, changed)
-        return plan
-
-
-def _by_pipeline(
-    entries: Sequence[tuple[int, int, int]],
-) -> dict[int, tuple[tuple[int, int], ...]]:
-    grouped: dict[int, list[tuple[int, int]]] = {}
-    for phase, number, pipeline in entries:
-        grouped.setdefault(pipeline, []).append((phase, number))
-    return {pipeline: tuple(rules) for pipeline, rules in grouped.items()}
-
-
-def _collector(hits: list[int]):  # type: ignore[no-untyped-def]
-    append = hits.append
-
-    def on_hit(number: int, _start: int, _end: int, _flags: int, _context: object) -> None:
-        append(number)
-
-    return on_hit
+def _none(_field: HeaderField) -> tuple[tuple[int, int], ...]:
+    return ()

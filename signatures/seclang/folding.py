@@ -95,7 +95,7 @@ class _Walker:
         self._conditional: set[str] = set()
         self._removals: list[tuple[int, int] | str] = []
         self._gap = False
-        self._blank = Transaction(Request("GET", b"/", ()), "127.0.0.1", EngineLimits())
+        self._blank = Transaction(Request("GET", b"/", ()), (), "127.0.0.1", EngineLimits())
         self._blank.tx = self.known
 
     # Structure ------------------------------------------------------------------------------
@@ -113,6 +113,9 @@ class _Walker:
             return
         chain = replace(chain, links=tuple(self._substituted(link) for link in chain.links))
         verdict = self._verdict(chain)
+        if verdict is None and _is_inert(chain):
+            self._gap = True
+            return
         if verdict is True and not self._goes_alone(chain, following):
             verdict = None
         if verdict is False:
@@ -313,6 +316,24 @@ class _Walker:
             self._removals += id_ranges(value.strip(), place)
         elif name.strip().lower() == "ruleremovebytag":
             self._removals.append(value.strip())
+
+
+def _is_inert(chain: Chain) -> bool:
+    """Whether a rule changes and reports nothing, whatever it finds."""
+    return (
+        chain.has("nolog")
+        and chain.has("pass")
+        and not any(
+            action.name in {"setvar", "skipafter", "capture"}
+            or (action.name == "ctl" and not action.argument.lower().startswith(_INERT_CONTROLS))
+            for link in chain.links
+            for action in link.actions
+        )
+    )
+
+
+#: Controls of ModSecurity's logs; and a body is always there to be read here.
+_INERT_CONTROLS = ("auditengine", "auditlogparts", "forcerequestbodyvariable")
 
 
 def _covers(removal: tuple[int, int] | str, chain: Chain) -> bool:

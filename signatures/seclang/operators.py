@@ -16,6 +16,7 @@ import libinjection
 from cnaf.signatures.seclang.errors import SecLangError
 from cnaf.signatures.seclang.macros import compile_text, has_macro
 from cnaf.signatures.seclang.regexes import LimitReachedError, compile_regex
+from cnaf.signatures.seclang.scanner import WORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,11 +53,17 @@ class Implied:
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A compiled operator. ``test`` ignores the sign, which is ``negated``."""
+    """A compiled operator. ``test`` ignores the sign, which is ``negated``.
+
+    ``needs_sign`` says that no value of letters, digits and underscores alone matches; ``is_pure``
+    that the value alone decides.
+    """
 
     test: Callable[[bytes, Transaction], Sequence[bytes | None] | None]
     negated: bool
     implied: tuple[Implied, ...] | None = None
+    needs_sign: bool = False
+    is_pure: bool = True
 
 
 def compile_operator(
@@ -140,7 +147,7 @@ def _rx_with_macro(operator: Operator, place: Place) -> Matcher:
         regex = known[text]
         return None if regex is None else _search(regex, value, t)
 
-    return Matcher(test, operator.negated)
+    return Matcher(test, operator.negated, is_pure=False)
 
 
 def _pm(operator: Operator, place: Place, _: object) -> Matcher:
@@ -225,7 +232,7 @@ def _text(
         implied = None
         if operator.argument and form and not has_macro(operator.argument):
             implied = (Implied(form.format(_escape(operator.argument))),)
-        return Matcher(test, operator.negated, implied)
+        return Matcher(test, operator.negated, implied, is_pure=not has_macro(operator.argument))
 
     return make
 
@@ -255,6 +262,7 @@ def _numeric(
             return Matcher(
                 lambda v, t: _NOTHING if compare(number(v), number(expand(t))) else None,
                 operator.negated,
+                is_pure=False,
             )
         limit = number(operator.argument.encode("latin-1"))
         return Matcher(
@@ -313,19 +321,23 @@ def _utf8(operator: Operator, _place: Place, _: object) -> Matcher:
 
 def _sqli(operator: Operator, _place: Place, _: object) -> Matcher:
     def test(value: bytes, _t: Transaction) -> Sequence[bytes | None] | None:
+        if not value.translate(None, WORD_BYTES):
+            return None
         result = libinjection.is_sql_injection(_as_text(value))
         if not result["is_sqli"]:
             return None
         return (str(result["fingerprint"]).encode("latin-1", "replace"),)
 
-    return Matcher(test, operator.negated)
+    return Matcher(test, operator.negated, needs_sign=True)
 
 
 def _xss(operator: Operator, _place: Place, _: object) -> Matcher:
     def test(value: bytes, _t: Transaction) -> Sequence[bytes | None] | None:
+        if not value.translate(None, WORD_BYTES):
+            return None
         return (value,) if libinjection.is_xss(_as_text(value))["is_xss"] else None
 
-    return Matcher(test, operator.negated)
+    return Matcher(test, operator.negated, needs_sign=True)
 
 
 def _as_text(value: bytes) -> str:

@@ -1,9 +1,8 @@
-"""One Hyperscan database of everything that operators imply: which rules can match at all?
+"""Compile what operators imply to Hyperscan, as far as Hyperscan can say it.
 
-Values are joined by newlines and scanned once for each distinct outcome of the transformations,
-most often once in all. Expressions are compiled with MULTILINE and DOTALL as the operators' own
-are, so whatever is found in a value alone is found in the joined values, too: ``^`` and ``$`` hold
-at newlines. More may be found, across values; candidates are confirmed value by value.
+An expression here finds at least what the operator's own finds: anchors of the whole value become
+anchors of a line, for values are scanned joined by newlines, and what Hyperscan can only
+approximate it approximates from above (HS_FLAG_PREFILTER).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import hyperscan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Expression", "compile_database", "normalize", "usable"]
+__all__ = ["Expression", "compile_database", "normalize", "usable", "usable_all"]
 
 _BASE = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_SINGLEMATCH
 #: Hyperscan's anchors for the whole buffer have no place in joined values.

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hyperscan
 from cnaf.signatures.seclang.actions import check_actions
 from cnaf.signatures.seclang.folding import Folded, fold
 from cnaf.signatures.seclang.limits import EngineLimits
@@ -14,51 +13,58 @@ from cnaf.signatures.seclang.loader import Loader, read_file
 from cnaf.signatures.seclang.prefilter import Expression, compile_database, usable_all
 from cnaf.signatures.seclang.program import Chain, Marker, Program, Settings
 from cnaf.signatures.seclang.rules import CompiledRule
+from cnaf.signatures.seclang.scanner import Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from cnaf.signatures.seclang.syntax import Place
+    from cnaf.signatures.seclang.operators import Matcher
+    from cnaf.signatures.seclang.syntax import Place, Variable
+    from cnaf.signatures.seclang.transaction import Transaction
 
-__all__ = ["Phase", "RuleSet", "compile_program", "compile_rules"]
+__all__ = ["GROUPS", "Phase", "RuleSet", "compile_program", "compile_rules"]
 
-#: Variables whose values are scanned before the first phase, and those that a body adds.
-_EARLY = frozenset((
-    "ARGS", "ARGS_GET", "ARGS_GET_NAMES", "ARGS_NAMES", "QUERY_STRING", "REQUEST_BASENAME",
-    "REQUEST_COOKIES", "REQUEST_COOKIES_NAMES", "REQUEST_FILENAME", "REQUEST_HEADERS",
-    "REQUEST_HEADERS_NAMES", "REQUEST_LINE", "REQUEST_URI", "REQUEST_URI_RAW",
+_ADDRESS = frozenset((
+    "QUERY_STRING", "REQUEST_BASENAME", "REQUEST_FILENAME", "REQUEST_LINE", "REQUEST_URI",
+    "REQUEST_URI_RAW",
 ))  # fmt: skip
-_LATE = frozenset((
-    "ARGS", "ARGS_NAMES", "ARGS_POST", "ARGS_POST_NAMES", "FILES", "FILES_NAMES",
-    "MULTIPART_PART_HEADERS", "REQUEST_BODY", "XML",
+_HEADERS = frozenset(("REQUEST_HEADERS", "REQUEST_HEADERS_NAMES"))
+_ARGUMENTS = frozenset((
+    "ARGS", "ARGS_GET", "ARGS_GET_NAMES", "ARGS_NAMES", "ARGS_POST", "ARGS_POST_NAMES", "FILES",
+    "FILES_NAMES", "MULTIPART_PART_HEADERS", "REQUEST_BODY", "REQUEST_COOKIES",
+    "REQUEST_COOKIES_NAMES", "XML",
 ))  # fmt: skip
-_SCANNED = _EARLY | _LATE
+#: The groups by name, with the variables that belong to each.
+GROUPS = {"address": _ADDRESS, "arguments": _ARGUMENTS, "headers": _HEADERS}
+_SCANNED = _ADDRESS | _ARGUMENTS | _HEADERS
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """The rules of one phase. ``markers`` give the rule that stands behind each marker."""
+    """The rules of one phase. ``markers`` give the rule that stands behind each marker.
+
+    ``always`` are the rules that no scan makes candidates, with a quick test where there is one.
+    """
 
     rules: tuple[CompiledRule, ...]
     markers: Mapping[str, int]
-    always: tuple[int, ...]
+    always: tuple[tuple[int, Callable[[Transaction], bool] | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Rules, ready to run. ``sources`` is the SHA-256 of each file that was read.
+    """Rules, ready to run. ``collections`` are the variables that scanned rules look at.
 
-    ``expressions`` is the content of ``database``; ``index`` says for each of them which rules it
-    makes candidates: phase, number in the phase, and the pipeline of the value that was scanned.
+    ``header_rules`` gives, by header name, the rules that look at it alone, under the empty name
+    those that look at any header.
     """
 
     phases: tuple[Phase, ...]
     settings: Settings
     initial: Mapping[bytes, bytes]
-    database: hyperscan.Database
-    pipelines: tuple[tuple[str, ...], ...]
-    index: tuple[tuple[tuple[int, int, int], ...], ...]
-    slots: frozenset[tuple[str, str]]
+    groups: Mapping[str, Group]
+    collections: frozenset[str]
+    header_rules: Mapping[bytes, frozenset[tuple[int, int]]]
     limits: EngineLimits
     notes: tuple[str, ...]
 
@@ -107,20 +113,22 @@ def _compiled(
     phases = tuple(
         _phase(number, folded, program.settings, read_lines, builder) for number in (1, 2, 3, 4)
     )
-    expressions, index = builder.finish()
-    always = builder.always()
-    phases = tuple(replace(p, always=tuple(sorted(always[n]))) for n, p in enumerate(phases))
+    groups = builder.groups()
     return RuleSet(
-        phases,
+        tuple(_with_always(phase, builder.always[n]) for n, phase in enumerate(phases)),
         program.settings,
         folded.initial,
-        compile_database(expressions),
-        tuple(builder.pipelines),
-        index,
-        frozenset(builder.slots),
+        groups,
+        frozenset(builder.collections),
+        {name: frozenset(rules) for name, rules in builder.header_rules.items()},
         _limits(program.settings),
         program.notes,
     )
+
+
+def _with_always(phase: Phase, numbers: set[int]) -> Phase:
+    always = tuple((number, phase.rules[number].link.guard()) for number in sorted(numbers))
+    return replace(phase, always=always)
 
 
 def _limits(settings: Settings) -> EngineLimits:
@@ -157,52 +165,69 @@ class _IndexBuilder:
     """Collects what rules imply, and which of them must be tested always."""
 
     def __init__(self) -> None:
-        self.pipelines: list[tuple[str, ...]] = []
-        self.slots: set[tuple[str, str]] = set()
-        self._wanted: dict[tuple[str, bool], list[tuple[int, int, int]]] = {}
-        self._always: list[set[int]] = [set(), set(), set(), set()]
+        self.collections: set[str] = set()
+        self.header_rules: dict[bytes, set[tuple[int, int]]] = {}
+        self.always: list[set[int]] = [set(), set(), set(), set()]
+        self._wanted: dict[str, dict[tuple[str, bool], list[tuple[int, int]]]] = {
+            group: {} for group in GROUPS
+        }
+        self._pipelines: dict[str, set[tuple[str, ...]]] = {group: set() for group in GROUPS}
+        self._suspicious: dict[str, list[tuple[int, int]]] = {group: [] for group in GROUPS}
 
     def add(self, phase: int, number: int, chain: Chain, rule: CompiledRule) -> None:
         """Enter one rule."""
         matcher = rule.link.matcher
-        head = chain.head
-        scanned = phase < 2 and all(
-            v.is_exclusion or (v.collection in _SCANNED and not v.is_count) for v in head.variables
-        )
-        if matcher is None or matcher.negated or not matcher.implied or not scanned:
-            self._always[phase].add(number)
+        targets = [v for v in chain.head.variables if not v.is_exclusion]
+        if (
+            matcher is None
+            or matcher.negated
+            or not (matcher.implied or matcher.needs_sign)
+            or phase > 1
+            or any(v.collection not in _SCANNED or v.is_count for v in targets)
+        ):
+            self.always[phase].add(number)
             return
-        for variable in head.variables:
-            if not variable.is_exclusion:
-                name = variable.selector.lower() if variable.collection == "REQUEST_HEADERS" else ""
-                self.slots.add((variable.collection, "" if variable.is_regex else name))
+        collections = {v.collection for v in targets}
+        self.collections |= collections
+        for variable in targets:
+            if variable.collection in _HEADERS:
+                self._header(variable, (phase, number))
+        for group, members in GROUPS.items():
+            if collections & members:
+                self._enter(group, (phase, number), matcher, chain, rule)
+
+    def _header(self, variable: Variable, place: tuple[int, int]) -> None:
+        whole = variable.is_regex or variable.collection == "REQUEST_HEADERS_NAMES"
+        name = b"" if whole else variable.selector.lower().encode("latin-1")
+        self.header_rules.setdefault(name, set()).add(place)
+
+    def _enter(
+        self, group: str, place: tuple[int, int], matcher: Matcher, chain: Chain, rule: CompiledRule
+    ) -> None:
         pipeline = rule.link.pipeline
-        multi = any(action.name == "multimatch" for action in head.actions)
-        names = list(pipeline.prefixes()) if multi else [pipeline.names]
-        entries = [(phase, number, self._pipeline(n)) for n in dict.fromkeys(names)]
-        for implied in matcher.implied:
-            self._wanted.setdefault((implied.pattern, implied.ignore_case), []).extend(entries)
+        multi = any(action.name == "multimatch" for action in chain.head.actions)
+        self._pipelines[group].update(pipeline.prefixes() if multi else (pipeline.names,))
+        if matcher.needs_sign:
+            self._suspicious[group].append(place)
+        for implied in matcher.implied or ():
+            key = (implied.pattern, implied.ignore_case)
+            self._wanted[group].setdefault(key, []).append(place)
 
-    def _pipeline(self, names: tuple[str, ...]) -> int:
-        if names not in self.pipelines:
-            self.pipelines.append(names)
-        return self.pipelines.index(names)
+    def groups(self) -> dict[str, Group]:
+        """Compile each group; a rule that Hyperscan cannot stand for is tested always."""
+        return {name: self._group(name) for name in GROUPS}
 
-    def finish(self) -> tuple[list[Expression], tuple[tuple[tuple[int, int, int], ...], ...]]:
-        """Return the expressions that Hyperscan takes, and their entries."""
-        wanted = list(self._wanted)
+    def _group(self, name: str) -> Group:
+        wanted = self._wanted[name]
         expressions: list[Expression] = []
-        index: list[tuple[tuple[int, int, int], ...]] = []
-        for key, expression in zip(wanted, usable_all(wanted), strict=True):
-            entries = self._wanted[key]
+        index: list[tuple[tuple[int, int], ...]] = []
+        for key, expression in zip(wanted, usable_all(list(wanted)), strict=True):
             if expression is None:
-                for phase, number, _ in entries:
-                    self._always[phase].add(number)
+                for phase, number in wanted[key]:
+                    self.always[phase].add(number)
                 continue
             expressions.append(expression)
-            index.append(tuple(dict.fromkeys(entries)))
-        return expressions, tuple(index)
-
-    def always(self) -> list[set[int]]:
-        """Return the rules of each phase that no expression stands for."""
-        return self._always
+            index.append(tuple(dict.fromkeys(wanted[key])))
+        pipelines = tuple(sorted(self._pipelines[name]))
+        database = compile_database(expressions) if expressions else None
+        return Group(database, tuple(index), pipelines, tuple(self._suspicious[name]))

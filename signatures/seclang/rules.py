@@ -35,12 +35,20 @@ _DISRUPTIVE = frozenset(("allow", "deny", "drop", "redirect"))
 _STATUS = {"deny": 403, "drop": 403, "redirect": 302}
 
 
+#: Variables that no rule changes and that take few values, so that all of a rule's are known soon.
+_FEW_VALUES = frozenset(("REMOTE_ADDR", "REQUEST_HEADERS", "REQUEST_METHOD", "REQUEST_PROTOCOL"))
+#: Collections whose values come again with the next request: what failed once is remembered.
+_REMEMBERED = _FEW_VALUES | {"REQUEST_COOKIES", "REQUEST_COOKIES_NAMES"}
+_MAX_REMEMBERED = 512
+_MAX_REMEMBERED_BYTES = 1024
+
+
 class Link:
     """One rule of a chain."""
 
     __slots__ = (
-        "_assignments", "_captures", "_controls", "_multi", "child", "marker", "matcher",
-        "pipeline", "severity", "targets",
+        "_assignments", "_captures", "_controls", "_multi", "_remembers", "child", "failed",
+        "marker", "matcher", "pipeline", "severity", "targets",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +84,12 @@ class Link:
         ]
         controls = [compile_control(a.argument, place) for a in actions if a.name == "ctl"]
         self._controls = [control for control in controls if control is not None]
+        #: Values that did not match, of collections whose values come again.
+        self.failed: set[bytes] = set()
+        matcher = self.matcher
+        self._remembers = (
+            matcher is not None and matcher.is_pure and not (matcher.negated and self._captures)
+        )
         self.severity = _last(actions, "severity")
         self.marker = _last(actions, "skipafter")
         self.child = child
@@ -94,16 +108,54 @@ class Link:
         self._finish(t)
         return True
 
+    def guard(self) -> Callable[[Transaction], bool] | None:
+        """Return a quick test that says no only where the link cannot match, or None.
+
+        There is one where all targets are known when a phase starts and take few values.
+        """
+        if not self._remembers or any(c not in _FEW_VALUES for c, _ in self.targets):
+            return None
+        fetches = [fetch for _, fetch in self.targets]
+        failed = self.failed
+        if len(fetches) == 1:
+            only = fetches[0]
+            return lambda t: any(value not in failed for _, value in only(t))
+        return lambda t: any(value not in failed for fetch in fetches for _, value in fetch(t))
+
+    def may_match(self, t: Transaction) -> bool:
+        """Whether any target of the transaction matches, as far as this can be told beforehand."""
+        matcher = self.matcher
+        if matcher is None or not matcher.is_pure:
+            return True
+        for _, fetch in self.targets:
+            for _, value in fetch(t):
+                seen = self.pipeline.stages(value) if self._multi else (self.pipeline.apply(value),)
+                if any((matcher.test(v, t) is None) == matcher.negated for v in seen):
+                    return True
+        return False
+
     def _test(self, t: Transaction, matcher: Matcher, rule: CompiledRule) -> bool:
         found = False
         hidden = _hidden(t, rule) if t.exclusions is not None and self is rule.link else ()
         for collection, fetch in self.targets:
+            remembers = self._remembers and collection in _REMEMBERED
             for name, value in fetch(t):
+                if remembers and value in self.failed:
+                    continue
                 if hidden and any(test(collection, name) for test in hidden):
                     continue
+                errors = t.pcre_errors
                 if self._test_value(t, matcher, collection, name, value):
                     found = True
+                elif remembers and errors == t.pcre_errors and not t.is_limited:
+                    self._remember(value)
         return found
+
+    def _remember(self, value: bytes) -> None:
+        if len(self.failed) >= _MAX_REMEMBERED:
+            self.failed.clear()
+        if len(value) <= _MAX_REMEMBERED_BYTES:
+            self.failed.add(value)
 
     def _test_value(
         self, t: Transaction, matcher: Matcher, collection: str, name: bytes | None, value: bytes

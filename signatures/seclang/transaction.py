@@ -17,12 +17,14 @@ from cnaf.signatures.seclang.transformations import TRANSFORMATIONS
 from cnaf.signatures.seclang.xml_body import read_xml
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cnaf.models.exchange import Request, Response
     from cnaf.signatures.seclang.actions import Exclusions
     from cnaf.signatures.seclang.limits import EngineLimits
     from cnaf.signatures.seclang.outcome import Interruption, Match
 
-__all__ = ["Pairs", "Transaction"]
+__all__ = ["HeaderField", "Pairs", "Transaction", "read_field"]
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -41,6 +43,50 @@ def _uri_decode(value: bytes) -> bytes:
     return _HEX.sub(_byte, value) if b"%" in value else value
 
 
+class HeaderField:
+    """One header field: its name in lower case, the pair as it came, and what it holds.
+
+    ``candidates`` are the rules, by phase and number, that may match it.
+    """
+
+    __slots__ = ("candidates", "cookies", "name", "pair", "processor")
+
+    def __init__(self, name: bytes, pair: tuple[bytes, bytes]) -> None:
+        self.name, self.pair = name, pair
+        self.cookies: tuple[tuple[bytes, bytes], ...] = ()
+        self.processor = b""
+        self.candidates: tuple[tuple[int, int], ...] = ()
+
+
+def read_field(pair: tuple[bytes, bytes]) -> HeaderField:
+    """Return a header field, read."""
+    field = HeaderField(pair[0].lower(), pair)
+    if field.name == b"cookie":
+        field.cookies = _cookies(pair[1])
+    elif field.name == b"content-type":
+        kind = pair[1][:33].lower()
+        if kind.startswith(b"multipart/form-data"):
+            field.processor = b"MULTIPART"
+        elif kind.startswith(b"application/x-www-form-urlencoded"):
+            field.processor = b"URLENCODED"
+    return field
+
+
+def _cookies(value: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    pieces = value.split(b";")
+    if not pieces[-1]:
+        pieces.pop()
+    if pieces:
+        pieces[-1] = pieces[-1].rstrip(_SPACES)
+    cookies = []
+    for piece in pieces:
+        key, _, content = piece.partition(b"=")
+        key = key.lstrip(_SPACES)
+        if key:
+            cookies.append((key, content))
+    return tuple(cookies)
+
+
 class Transaction:
     """The state of one request. Attributes are read by :mod:`.variables`, written by actions."""
 
@@ -55,7 +101,10 @@ class Transaction:
         "unique", "uri", "urlencoded_error", "xml_attributes", "xml_text",
     )  # fmt: skip
 
+    args: Pairs
+    args_combined_size: int
     body: bytes
+    files_combined_size: int
     highest_severity: int
     inbound_data_error: bool
     method: bytes
@@ -71,18 +120,21 @@ class Transaction:
     request_line: bytes
     response_protocol: bytes
     response_status: bytes
+    started: float
     target: bytes
     uri: bytes
     urlencoded_error: bool
 
-    def __init__(self, request: Request, peer: str, limits: EngineLimits) -> None:
+    def __init__(
+        self, request: Request, fields: Sequence[HeaderField], peer: str, limits: EngineLimits
+    ) -> None:
         self.limits = limits
         self.peer = peer.encode("latin-1", "replace")
         self.started = time.perf_counter()
         self.unique = b""
         self._rules_state()
         self._line(request)
-        self._headers(request)
+        self._headers(fields)
         self.body = request.body[: limits.body_bytes]
         self.inbound_data_error = len(request.body) > limits.body_bytes
         self.reqbody_error = False
@@ -131,38 +183,22 @@ class Transaction:
         self.args = list(self.args_get)
         self.args_post: Pairs = []
 
-    def _headers(self, request: Request) -> None:
-        self.header_pairs = request.headers
+    def _headers(self, fields: Sequence[HeaderField]) -> None:
         headers: dict[bytes, list[tuple[bytes, bytes]]] = {}
-        for pair in request.headers:
-            name = pair[0].lower()
-            if name in headers:
-                headers[name].append(pair)
-            else:
-                headers[name] = [pair]
-        self.headers = headers
         self.cookies: Pairs = []
-        for _, value in headers.get(b"cookie", ()):
-            self._cookies(value)
         self.processor = b""
-        for _, value in headers.get(b"content-type", ()):
-            kind = value[:33].lower()
-            if kind.startswith(b"multipart/form-data"):
-                self.processor = b"MULTIPART"
-            elif kind.startswith(b"application/x-www-form-urlencoded"):
-                self.processor = b"URLENCODED"
-
-    def _cookies(self, value: bytes) -> None:
-        pieces = value.split(b";")
-        if not pieces[-1]:
-            pieces.pop()
-        if pieces:
-            pieces[-1] = pieces[-1].rstrip(_SPACES)
-        for piece in pieces:
-            key, _, content = piece.partition(b"=")
-            key = key.lstrip(_SPACES)
-            if key:
-                self.cookies.append((key, content))
+        for field in fields:
+            name = field.name
+            if name in headers:
+                headers[name].append(field.pair)
+            else:
+                headers[name] = [field.pair]
+            if field.cookies:
+                self.cookies += field.cookies
+            elif field.processor:
+                self.processor = field.processor
+        self.headers = headers
+        self.header_pairs = [field.pair for field in fields]
 
     def _arguments(self, text: bytes, present: Pairs) -> Pairs:
         """Read ``a=b&c=d``; no more than the cap allows beside those present."""

@@ -23,36 +23,19 @@ __all__ = ["TRANSFORMATIONS", "Transformation", "traits_of"]
 _SPACES = b" \t\n\v\f\r"
 _NBSP = b"\xa0"
 
-# Traits of a value, as bits.
-_PERCENT, _PLUS, _UPPER, _AMPERSAND, _BACKSLASH, _NUL, _SPACE, _OTHER_SPACE = (
-    1 << n for n in range(8)
-)
-_HIGH, _SHELL, _SLASH, _DOT, _COMMENT, _ZERO, _PAREN = (1 << n for n in range(8, 15))
-#: Some transformations act on the value as a whole.
-_ALWAYS = 1 << 15
-_LOWER = 1 << 16
+# Traits of a value, as bits: what some transformation acts on.
+(
+    _ESCAPES, _UPPER, _AMPERSAND, _BACKSLASH, _NUL, _SPACE, _RUN, _HIGH, _SHELL, _PATH,
+    _COMMENT, _HEX_NUMBER, _BASE64, _ALWAYS,
+) = (1 << n for n in range(14))  # fmt: skip
 
-_TRAITS = (
-    (_PERCENT, rb"%"),
-    (_PLUS, rb"\+"),
-    (_UPPER, rb"[A-Z]"),
-    (_AMPERSAND, rb"&."),
-    (_BACKSLASH, rb"\\"),
-    (_NUL, rb"\x00"),
-    (_SPACE, rb"[ ]"),
-    (_OTHER_SPACE, rb"[\t-\r]|  "),
-    (_HIGH, rb"[\x80-\xff]"),
-    (_SHELL, rb"[\"'\\^,;\t\r\n]| [ /(]"),
-    (_SLASH, rb"//|/\.|\./|\.\.|\A\.\Z|/\.\Z"),
-    (_COMMENT, rb"/\*|\*/|<!--|--|#"),
-    (_ZERO, rb"0[xX]"),
-    (_LOWER, rb"[a-z]"),
-)
-_FINDERS = tuple((bit, re.compile(pattern, re.DOTALL)) for bit, pattern in _TRAITS)
-#: Letters, digits and the few signs that no trait above looks for, but ``0``, ``.`` and ``/``.
+_LETTERS = bytes(range(0x41, 0x5B))
+_HIGH_BYTES = bytes(range(0x80, 0x100))
+#: What no transformation acts on, alone or beside others of its kind.
 _PLAIN = bytes(
-    c for c in range(256) if not any(p.search(bytes((c,))) for _, p in _FINDERS if p is not None)
+    c for c in range(0x80) if c not in _LETTERS and c not in b"%+&\\\0 \t\n\v\f\r\"'^,;/.*<#("
 )
+_WHOLE_BASE64 = re.compile(rb"[A-Za-z0-9+/ \r\n]*={0,2}[ \r\n]*(?:\x00|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +52,51 @@ class Transformation:
 
 
 def traits_of(value: bytes) -> int:
-    """Return the traits of a value, or of values joined by newlines."""
-    found = _ALWAYS
-    for bit, finder in _FINDERS:
-        if finder.search(value) is not None:
-            found |= bit
-    return found
+    """Return the traits of one value."""
+    traits = _ALWAYS
+    if b"0x" in value or b"0X" in value:
+        traits |= _HEX_NUMBER
+    if b"--" in value:
+        traits |= _COMMENT
+    odd = value.translate(None, _PLAIN)
+    if odd:
+        traits |= _odd_traits(value, odd)
+    if _WHOLE_BASE64.match(value) is not None:
+        traits |= _BASE64
+    return traits
+
+
+def _odd_traits(value: bytes, odd: bytes) -> int:
+    """Return the traits that the odd bytes of a value make."""
+    traits = 0
+    if b"%" in odd or b"+" in odd:
+        traits |= _ESCAPES
+    if len(odd.translate(None, _LETTERS)) != len(odd):
+        traits |= _UPPER
+    if b"&" in odd:
+        traits |= _AMPERSAND
+    if b"\\" in odd:
+        traits |= _BACKSLASH | _SHELL | _PATH
+    if b"\0" in odd:
+        traits |= _NUL
+    if not odd.isascii():
+        traits |= _HIGH
+    if len(odd.translate(None, _SPACES)) != len(odd):
+        traits |= _SPACE
+        if _RUNS_TO_CHANGE.search(value) is not None:
+            traits |= _RUN
+    if _SHELL_SIGNS.search(value) is not None:
+        traits |= _SHELL
+    if (b"/" in odd or b"." in odd) and _PATH_SIGNS.search(value) is not None:
+        traits |= _PATH
+    if _COMMENT_SIGNS.search(value) is not None:
+        traits |= _COMMENT
+    return traits
+
+
+_RUNS_TO_CHANGE = re.compile(rb"[\t-\r]|  ")
+_SHELL_SIGNS = re.compile(rb"[\"'\\^,;\t\r\n]|  | [/(]")
+_PATH_SIGNS = re.compile(rb"//|/\.|\./|\.\.|\A\.\Z")
 
 
 # Decoding -----------------------------------------------------------------------------------
@@ -397,16 +419,13 @@ def _table(*entries: tuple[str, int, Callable[[bytes], bytes]]) -> dict[str, Tra
     return {name: Transformation(name, acts_on, apply) for name, acts_on, apply in entries}
 
 
-_PATH_TRAITS = _SLASH
-_SPACING = _SPACE | _OTHER_SPACE
-
 #: All transformations by lower-case name, with both spellings where there are two.
 TRANSFORMATIONS = _table(
-    ("base64decode", _ALWAYS, _base64_decode),
+    ("base64decode", _BASE64, _base64_decode),
     ("base64decodeext", _ALWAYS, _base64_decode_ext),
     ("base64encode", _ALWAYS, base64.b64encode),
     ("cmdline", _SHELL | _UPPER, _cmd_line),
-    ("compresswhitespace", _OTHER_SPACE, _compress_whitespace),
+    ("compresswhitespace", _RUN, _compress_whitespace),
     ("cssdecode", _BACKSLASH, _css_decode),
     ("escapeseqdecode", _BACKSLASH, _escape_seq_decode),
     ("hexdecode", _ALWAYS, _hex_decode),
@@ -417,27 +436,27 @@ TRANSFORMATIONS = _table(
     ("lowercase", _UPPER, bytes.lower),
     ("md5", _ALWAYS, lambda v: hashlib.md5(v, usedforsecurity=False).digest()),
     ("none", 0, _same),
-    ("normalisepath", _PATH_TRAITS, _normalize_path),
-    ("normalizepath", _PATH_TRAITS, _normalize_path),
-    ("normalisepathwin", _PATH_TRAITS | _BACKSLASH, _normalize_path_win),
-    ("normalizepathwin", _PATH_TRAITS | _BACKSLASH, _normalize_path_win),
+    ("normalisepath", _PATH, _normalize_path),
+    ("normalizepath", _PATH, _normalize_path),
+    ("normalisepathwin", _PATH, _normalize_path_win),
+    ("normalizepathwin", _PATH, _normalize_path_win),
     ("parityeven7bit", _ALWAYS, lambda v: _parity(v, False)),
     ("parityodd7bit", _ALWAYS, lambda v: _parity(v, True)),
     ("parityzero7bit", _HIGH, lambda v: bytes(c & 0x7F for c in v)),
     ("removecomments", _COMMENT, _remove_comments),
     ("removecommentschar", _COMMENT, lambda v: _COMMENT_SIGNS.sub(b"", v)),
     ("removenulls", _NUL, lambda v: v.replace(b"\x00", b"")),
-    ("removewhitespace", _SPACING | _HIGH, lambda v: v.translate(None, _REMOVED)),
+    ("removewhitespace", _SPACE | _HIGH, lambda v: v.translate(None, _REMOVED)),
     ("replacecomments", _COMMENT, _replace_comments),
     ("replacenulls", _NUL, lambda v: v.replace(b"\x00", b" ")),
     ("sha1", _ALWAYS, lambda v: hashlib.sha1(v, usedforsecurity=False).digest()),
-    ("sqlhexdecode", _ZERO, _sql_hex_decode),
-    ("trim", _SPACING, lambda v: v.strip(_SPACES)),
-    ("trimleft", _SPACING, lambda v: v.lstrip(_SPACES)),
-    ("trimright", _SPACING, lambda v: v.rstrip(_SPACES)),
-    ("uppercase", _LOWER, bytes.upper),
-    ("urldecode", _PERCENT | _PLUS, _url_decode),
-    ("urldecodeuni", _PERCENT | _PLUS, _url_decode_uni),
+    ("sqlhexdecode", _HEX_NUMBER, _sql_hex_decode),
+    ("trim", _SPACE, lambda v: v.strip(_SPACES)),
+    ("trimleft", _SPACE, lambda v: v.lstrip(_SPACES)),
+    ("trimright", _SPACE, lambda v: v.rstrip(_SPACES)),
+    ("uppercase", _ALWAYS, bytes.upper),
+    ("urldecode", _ESCAPES, _url_decode),
+    ("urldecodeuni", _ESCAPES, _url_decode_uni),
     ("urlencode", _ALWAYS, lambda v: _URL_ENCODED.sub(_url_encode, v).replace(b" ", b"+")),
     ("utf8tounicode", _HIGH | _NUL, _utf8_to_unicode),
 )  # fmt: skip

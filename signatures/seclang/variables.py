@@ -174,7 +174,15 @@ def compile_target(
     fetch = _compile(variable, exclusions, place)
     if not variable.is_count:
         return fetch
+    if variable.collection == "REQUEST_HEADERS" and variable.selector and not variable.is_regex:
+        name = variable.selector.encode("latin-1").lower()
+        return lambda t: _COUNTS[min(len(t.headers.get(name, ())), _MAX_COUNT)]
     return lambda t: ((None, b"%d" % len(list(fetch(t)))),)
+
+
+#: Counts as the pairs that targets give; more fields of one name than this count as so many.
+_MAX_COUNT = 4096
+_COUNTS = tuple(((None, b"%d" % number),) for number in range(_MAX_COUNT + 1))
 
 
 def _compile(

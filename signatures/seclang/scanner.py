@@ -1,0 +1,90 @@
+"""Scan values for what rules imply: which rules can match at all?
+
+Rules are grouped by where their targets stand (the address, arguments with cookies and bodies,
+headers), each group with a Hyperscan database of its own. Values, and all that transformations
+make of them, are joined by newlines and scanned once. Expressions are compiled with MULTILINE and
+DOTALL as the operators' own are, so whatever is found in a value alone is found in the joined
+values, too. More may be found; candidates are confirmed value by value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnaf.signatures.seclang.variants import Variants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import hyperscan
+
+__all__ = ["WORD_BYTES", "Group", "Scanner"]
+
+#: Of these bytes alone no injection consists.
+WORD_BYTES = bytes(c for c in range(0x80) if chr(c).isalnum()) + b"_"
+_JOINED_WORDS = WORD_BYTES + b"\n"
+
+Place = tuple[int, int]
+
+
+class Group:
+    """What is compiled for the rules of one group. A rule is its phase and number there.
+
+    ``index`` gives the rules of each expression of ``database``, ``suspicious`` those that may
+    match any value with a sign in it.
+    """
+
+    __slots__ = ("database", "index", "pipelines", "suspicious")
+
+    def __init__(
+        self,
+        database: hyperscan.Database | None,
+        index: tuple[tuple[Place, ...], ...],
+        pipelines: tuple[tuple[str, ...], ...],
+        suspicious: tuple[Place, ...],
+    ) -> None:
+        self.database, self.index = database, index
+        self.pipelines, self.suspicious = pipelines, suspicious
+
+
+class Scanner:
+    """Finds the candidates of one group. Not thread-safe: hits gather in one list."""
+
+    __slots__ = ("_add_variants", "_database", "_hits", "_index", "_on_hit", "_suspicious")
+
+    def __init__(self, group: Group) -> None:
+        self._database = group.database
+        self._index = group.index
+        self._suspicious = group.suspicious
+        self._add_variants = Variants(group.pipelines).add_to
+        self._hits: list[int] = []
+        append = self._hits.append
+
+        def on_hit(number: int, _start: int, _end: int, _flags: int, _context: object) -> None:
+            append(number)
+
+        self._on_hit = on_hit
+
+    def scan(self, values: Iterable[bytes]) -> set[Place]:
+        """Return the rules of which something was found in any of the values."""
+        texts = set(values)
+        add = self._add_variants
+        for value in tuple(texts):
+            add(texts, value)
+        found: set[Place] = set()
+        joined = b"\n".join(texts)
+        if self._suspicious and (
+            joined.translate(None, _JOINED_WORDS) or joined.count(b"\n") >= len(texts)
+        ):
+            found.update(self._suspicious)
+        if self._database is None:
+            return found
+        hits = self._hits
+        try:
+            self._database.scan(joined, self._on_hit)
+            for hit in hits:
+                found.update(self._index[hit])
+        finally:
+            # Also after an error: no hit of one request may be taken for one of the next.
+            hits.clear()
+        return found
