@@ -14,15 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cnaf.evaluation.core_rules import REPORT_IDS, CoreRules, read_score
+from cnaf.evaluation.core_rules import REPORT_IDS, read_score
 from cnaf.models.errors import InputError
+from cnaf.signatures.seclang.engine import Engine
+from cnaf.signatures.seclang.loader import Loader
+from cnaf.signatures.seclang.rule_set import compile_program, read_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from cnaf.models.exchange import Request
 
-__all__ = ["LibModSecurity", "Outcome", "RuleEngine", "log_line"]
+__all__ = ["LibModSecurity", "Outcome", "RuleEngine", "RuleSource", "SecLangEngine", "log_line"]
 
 _PACKAGE = "libmodsecurity"
 _UNPRINTABLE = re.compile(r"[^ -~]")
@@ -38,6 +42,22 @@ class Outcome:
 
     ids: tuple[int, ...]
     scores: tuple[int, int]
+
+
+class RuleSource(Protocol):
+    """What an engine loads: a text, files, and another text, in this order."""
+
+    @property
+    def set_up(self) -> str:
+        """SecLang."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Rule files, with data files beside them."""
+
+    @property
+    def report(self) -> str:
+        """SecLang."""
 
 
 class RuleEngine(Protocol):
@@ -68,7 +88,7 @@ class LibModSecurity:
 
     name = "libmodsecurity"
 
-    def __init__(self, rules: CoreRules) -> None:
+    def __init__(self, rules: RuleSource) -> None:
         if importlib.util.find_spec(_PACKAGE) is None:
             raise InputError("no ModSecurity in this environment", hint=f"pip install {_PACKAGE}")
         import libmodsecurity  # noqa: PLC0415 - optional
@@ -133,6 +153,48 @@ class LibModSecurity:
                 f"ModSecurity cannot load {what}: {reason}",
                 hint="use a released Core Rule Set, version 3.3 or 4",
             )
+
+
+class SecLangEngine:
+    """The engine of :mod:`cnaf.signatures.seclang`.
+
+    ``prefilter`` is off where every rule shall be tried. Raises SecLangError where rules cannot be
+    loaded.
+    """
+
+    name = "cnaf"
+
+    def __init__(self, rules: RuleSource, *, prefilter: bool = True) -> None:
+        loader = Loader()
+        loader.read_text(rules.set_up, "set-up")
+        for file in rules.files:
+            loader.read(file)
+        loader.read_text(rules.report, "report")
+        compiled = compile_program(loader.program(), {}, read_data)
+        self._engine = Engine(compiled, prefilter=prefilter)
+
+    def evaluate(self, request: Request) -> Outcome:
+        """Return what fires; any bytes are taken."""
+        ids = set()
+        scores = dict.fromkeys(REPORT_IDS, 0)
+        for match in self._engine.evaluate(request).matches:
+            if match.rule in scores:
+                scores[match.rule] = read_score(match.message)
+            else:
+                ids.add(match.rule)
+        return Outcome(tuple(sorted(ids)), (scores[REPORT_IDS[0]], scores[REPORT_IDS[1]]))
+
+    def inspect(self, request: Request) -> None:
+        """Run the rules."""
+        self._engine.evaluate(request)
+
+    def log(self, request: Request) -> str:
+        """Return the messages."""
+        return "\n".join(
+            log_line(match.rule, match.message, match.logdata)
+            for match in self._engine.evaluate(request).matches
+            if match.rule not in REPORT_IDS
+        )
 
 
 @contextmanager
