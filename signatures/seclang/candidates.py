@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING
 from cnaf.models.exchange import Request
 from cnaf.signatures.seclang.scanner import Scanner
 from cnaf.signatures.seclang.transaction import Transaction
+from cnaf.signatures.seclang.variables import basename
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cnaf.signatures.seclang.rule_set import RuleSet
     from cnaf.signatures.seclang.transaction import HeaderField
 
 __all__ = ["Candidates"]
+
+_ADDRESS: dict[str, Callable[[Transaction], bytes]] = {
+    "QUERY_STRING": lambda t: t.query,
+    "REQUEST_BASENAME": basename,
+    "REQUEST_FILENAME": lambda t: t.path,
+    "REQUEST_LINE": lambda t: t.request_line,
+    "REQUEST_URI": lambda t: t.uri,
+    "REQUEST_URI_RAW": lambda t: t.target,
+}
 
 _NO_RULES: frozenset[tuple[int, int]] = frozenset()
 
@@ -24,7 +34,11 @@ class Candidates:
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
-        self._address = Scanner(rules.groups["address"]).scan
+        address = Scanner(rules.groups["address"])
+        self._address = address.find
+        self._address_variants = [
+            (name, address.variants[name].add_to) for name in rules.groups["address"].pipelines
+        ]
         self._arguments = Scanner(rules.groups["arguments"]).scan
         self._headers = Scanner(rules.groups["headers"]).scan
         self._collections = rules.collections
@@ -32,30 +46,18 @@ class Candidates:
 
     def early(self, t: Transaction, fields: Sequence[HeaderField]) -> set[tuple[int, int]]:
         """Return the candidates by all that is known before the body is read."""
-        found = self._address(self._address_values(t))
+        texts: set[bytes] = set()
+        for name, add_variants in self._address_variants:
+            value = _ADDRESS[name](t)
+            texts.add(value)
+            add_variants(texts, value)
+        found = self._address(texts)
         for field in fields:
             if field.candidates:
                 found.update(field.candidates)
         if t.args:
-            values = {value for pair in t.args for value in pair}
-            found |= self._arguments(values)
+            found |= self._arguments([value for pair in t.args for value in pair])
         return found
-
-    def _address_values(self, t: Transaction) -> set[bytes]:
-        wanted = self._collections
-        path = t.path
-        values = {path}
-        if "REQUEST_URI" in wanted:
-            values.add(t.uri)
-        if "REQUEST_URI_RAW" in wanted:
-            values.add(t.target)
-        if "REQUEST_LINE" in wanted:
-            values.add(t.request_line)
-        if "QUERY_STRING" in wanted:
-            values.add(t.query)
-        if "REQUEST_BASENAME" in wanted:
-            values.add(path[max(path.rfind(b"/"), path.rfind(b"\\")) + 1 :])
-        return values
 
     def late(self, t: Transaction) -> set[tuple[int, int]]:
         """Return the candidates by what the body adds."""

@@ -123,7 +123,22 @@ class _Walker:
             return
         if verdict is True and self._done_at_load(chain):
             return
-        self._keep(chain)
+        self._keep(self._shortened(chain))
+
+    def _shortened(self, chain: Chain) -> Chain:
+        """Take away first links that match for every request, for what follows to come first."""
+        while True:
+            head = chain.head
+            if head.operator is None or self._link_verdict(head, chain.phase) is not True:
+                return chain
+            if any(a.name in {"capture", "multimatch"} for a in head.actions):
+                return chain
+            if len(chain.links) == 1:
+                return replace(chain, links=(_unconditional(head),), is_shortened=True)
+            if any(a.name == "setvar" for a in head.actions) or _reads_matched(chain.links[1]):
+                return chain
+            merged = replace(chain.links[1], actions=_merged(head, chain.links[1]))
+            chain = replace(chain, links=(merged, *chain.links[2:]), is_shortened=True)
 
     def _keep(self, chain: Chain) -> None:
         if self._gap:
@@ -316,6 +331,24 @@ class _Walker:
             self._removals += id_ranges(value.strip(), place)
         elif name.strip().lower() == "ruleremovebytag":
             self._removals.append(value.strip())
+
+
+def _unconditional(head: SecRule) -> SecRule:
+    """Return a rule that matches always, as one without an operator."""
+    if any("matched_var" in action.argument.lower() for action in head.actions):
+        return head
+    return replace(head, variables=(), operator=None)
+
+
+def _reads_matched(link: SecRule) -> bool:
+    """Whether a link looks at what matched in the link before."""
+    return any(v.collection.startswith("MATCHED_") for v in link.variables)
+
+
+def _merged(head: SecRule, link: SecRule) -> tuple[Action, ...]:
+    """Return the actions of two links in one: of the first all but how it looked at its values."""
+    kept = tuple(a for a in head.actions if a.name not in {"chain", "t"})
+    return kept + link.actions
 
 
 def _is_inert(chain: Chain) -> bool:

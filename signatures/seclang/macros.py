@@ -54,7 +54,7 @@ def compile_text(
     if len(kept) == 1:
         only = kept[0]
         return (lambda _: only) if isinstance(only, bytes) else only
-    return lambda t: b"".join(p if isinstance(p, bytes) else p(t) for p in kept)
+    return lambda t: b"".join([p if isinstance(p, bytes) else p(t) for p in kept])
 
 
 def _part(

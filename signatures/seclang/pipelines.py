@@ -30,6 +30,8 @@ class Pipeline:
 
     def apply(self, value: bytes) -> bytes:
         """Return the value after all transformations."""
+        if not self.acts_on or not value:
+            return value
         for function in self._functions:
             value = function(value)
         return value

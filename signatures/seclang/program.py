@@ -26,11 +26,16 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A rule with the rules chained to it: all links must match."""
+    """A rule with the rules chained to it: all links must match.
+
+    ``is_shortened`` says that its first link was settled at load and is gone: exclusions of
+    targets, which concern the first link, have nothing to act on.
+    """
 
     id: int
     phase: int
     links: tuple[SecRule, ...]
+    is_shortened: bool = False
 
     @property
     def head(self) -> SecRule:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import pcre2
+import pcre
 from cnaf.signatures.seclang.errors import SecLangError
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ __all__ = ["MATCH_LIMIT", "LimitReachedError", "Regex", "compile_regex"]
 #: Steps of one match, and kibibytes of heap: the match limit is the one that ModSecurity sets.
 MATCH_LIMIT = 100_000
 _PREFIX = f"(*LIMIT_MATCH={MATCH_LIMIT})(*LIMIT_HEAP=16384)".encode("ascii")
-_FLAGS = pcre2.DOTALL | pcre2.MULTILINE | pcre2.ASCII
+_FLAGS = pcre.Flag.DOTALL | pcre.Flag.MULTILINE
 
 #: What a search raises that reached a limit.
-LimitReachedError = pcre2.LibraryError
+LimitReachedError = pcre.PcreError
 
 
 class Found(Protocol):
@@ -47,10 +47,10 @@ class Regex(Protocol):
 
 def compile_regex(pattern: str, place: Place, *, ignore_case: bool = False) -> Regex:
     """Compile a pattern of Latin-1 characters; raises SecLangError."""
-    flags = _FLAGS | pcre2.IGNORECASE if ignore_case else _FLAGS
+    flags = _FLAGS | pcre.Flag.CASELESS if ignore_case else _FLAGS
     try:
-        compiled: Regex = pcre2.compile(_PREFIX + pattern.encode("latin-1"), flags)
-    except pcre2.PatternError as error:
+        compiled: Regex = pcre.compile(_PREFIX + pattern.encode("latin-1"), flags)
+    except pcre.PcreError as error:
         problem = f"the expression {pattern[:80]!r} is none: {error}"
         raise SecLangError(place.file, place.line, problem) from None
     return compiled

@@ -14,6 +14,7 @@ from cnaf.signatures.seclang.prefilter import Expression, compile_database, usab
 from cnaf.signatures.seclang.program import Chain, Marker, Program, Settings
 from cnaf.signatures.seclang.rules import CompiledRule
 from cnaf.signatures.seclang.scanner import Group
+from cnaf.signatures.seclang.settling import Readers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -110,9 +111,15 @@ def _compiled(
     folded: Folded, program: Program, read_lines: Callable[[str, Place], list[str]]
 ) -> RuleSet:
     builder = _IndexBuilder()
-    phases = tuple(
-        _phase(number, folded, program.settings, read_lines, builder) for number in (1, 2, 3, 4)
-    )
+    readers = Readers(unit for unit in folded.units if isinstance(unit, Chain))
+    known = {*folded.initial, *readers.names()}
+
+    def compiled(chain: Chain) -> CompiledRule:
+        rule = CompiledRule(chain, program.settings, read_lines, readers, known)
+        rule.keeps_matched = chain.id not in folded.forgets
+        return rule
+
+    phases = tuple(_phase(number, folded, compiled, builder) for number in (1, 2, 3, 4))
     groups = builder.groups()
     return RuleSet(
         tuple(_with_always(phase, builder.always[n]) for n, phase in enumerate(phases)),
@@ -127,7 +134,7 @@ def _compiled(
 
 
 def _with_always(phase: Phase, numbers: set[int]) -> Phase:
-    always = tuple((number, phase.rules[number].link.guard()) for number in sorted(numbers))
+    always = tuple((number, phase.rules[number].guard()) for number in sorted(numbers))
     return replace(phase, always=always)
 
 
@@ -144,8 +151,7 @@ def _limits(settings: Settings) -> EngineLimits:
 def _phase(
     number: int,
     folded: Folded,
-    settings: Settings,
-    read_lines: Callable[[str, Place], list[str]],
+    compiled: Callable[[Chain], CompiledRule],
     builder: _IndexBuilder,
 ) -> Phase:
     rules: list[CompiledRule] = []
@@ -154,8 +160,7 @@ def _phase(
         if isinstance(unit, Marker):
             markers[unit.name] = len(rules)
         elif unit.phase == number:
-            rule = CompiledRule(unit, settings, read_lines)
-            rule.keeps_matched = unit.id not in folded.forgets
+            rule = compiled(unit)
             builder.add(number - 1, len(rules), unit, rule)
             rules.append(rule)
     return Phase(tuple(rules), markers, ())
@@ -171,7 +176,7 @@ class _IndexBuilder:
         self._wanted: dict[str, dict[tuple[str, bool], list[tuple[int, int]]]] = {
             group: {} for group in GROUPS
         }
-        self._pipelines: dict[str, set[tuple[str, ...]]] = {group: set() for group in GROUPS}
+        self._pipelines: dict[str, dict[str, set[tuple[str, ...]]]] = {g: {} for g in GROUPS}
         self._suspicious: dict[str, list[tuple[int, int]]] = {group: [] for group in GROUPS}
 
     def add(self, phase: int, number: int, chain: Chain, rule: CompiledRule) -> None:
@@ -206,7 +211,10 @@ class _IndexBuilder:
     ) -> None:
         pipeline = rule.link.pipeline
         multi = any(action.name == "multimatch" for action in chain.head.actions)
-        self._pipelines[group].update(pipeline.prefixes() if multi else (pipeline.names,))
+        names = tuple(pipeline.prefixes()) if multi else (pipeline.names,)
+        for variable in chain.head.variables:
+            if variable.collection in GROUPS[group] and not variable.is_exclusion:
+                self._pipelines[group].setdefault(variable.collection, set()).update(names)
         if matcher.needs_sign:
             self._suspicious[group].append(place)
         for implied in matcher.implied or ():
@@ -228,6 +236,6 @@ class _IndexBuilder:
                 continue
             expressions.append(expression)
             index.append(tuple(dict.fromkeys(wanted[key])))
-        pipelines = tuple(sorted(self._pipelines[name]))
+        pipelines = {v: tuple(sorted(p)) for v, p in sorted(self._pipelines[name].items())}
         database = compile_database(expressions) if expressions else None
         return Group(database, tuple(index), pipelines, tuple(self._suspicious[name]))

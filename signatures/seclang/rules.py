@@ -7,6 +7,7 @@ link of its chain does not.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cnaf.signatures.seclang.actions import (
@@ -20,6 +21,7 @@ from cnaf.signatures.seclang.macros import compile_text
 from cnaf.signatures.seclang.operators import Matcher, compile_operator
 from cnaf.signatures.seclang.outcome import MAX_SHOWN, Interruption, Match
 from cnaf.signatures.seclang.pipelines import Pipeline, pipeline_names
+from cnaf.signatures.seclang.settling import Readers, key_of
 from cnaf.signatures.seclang.variables import compile_target
 
 if TYPE_CHECKING:
@@ -36,19 +38,25 @@ _STATUS = {"deny": 403, "drop": 403, "redirect": 302}
 
 
 #: Variables that no rule changes and that take few values, so that all of a rule's are known soon.
-_FEW_VALUES = frozenset(("REMOTE_ADDR", "REQUEST_HEADERS", "REQUEST_METHOD", "REQUEST_PROTOCOL"))
+_FEW_VALUES = frozenset((
+    "FILES", "FILES_NAMES", "MULTIPART_PART_HEADERS", "REMOTE_ADDR", "REQUEST_BODY_LENGTH",
+    "REQUEST_HEADERS", "REQUEST_METHOD", "REQUEST_PROTOCOL",
+))  # fmt: skip
 #: Collections whose values come again with the next request: what failed once is remembered.
 _REMEMBERED = _FEW_VALUES | {"REQUEST_COOKIES", "REQUEST_COOKIES_NAMES"}
 _MAX_REMEMBERED = 512
 _MAX_REMEMBERED_BYTES = 1024
 
 
+_NUMBERS = tuple(b"%d" % number for number in range(10))
+
+
 class Link:
     """One rule of a chain."""
 
     __slots__ = (
-        "_assignments", "_captures", "_controls", "_multi", "_remembers", "child", "failed",
-        "marker", "matcher", "pipeline", "severity", "targets",
+        "_apply", "_assignments", "_captures", "_controls", "_multi", "_remembers", "child",
+        "failed", "marker", "matcher", "pipeline", "severity", "targets",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +83,7 @@ class Link:
         if self.matcher is not None and not self.targets:
             raise SecLangError(place.file, place.line, "a rule without a target")
         self.pipeline = Pipeline(pipeline_names(actions, defaults, place))
+        self._apply = self.pipeline.apply
         names = {action.name for action in actions}
         self._captures, self._multi = "capture" in names, "multimatch" in names
         self._assignments = [
@@ -136,11 +145,14 @@ class Link:
 
     def _test(self, t: Transaction, matcher: Matcher, rule: CompiledRule) -> bool:
         found = False
-        hidden = _hidden(t, rule) if t.exclusions is not None and self is rule.link else ()
+        hidden: Sequence[Callable[[str, bytes | None], bool]] = ()
+        if t.exclusions is not None and self is rule.link and not rule.is_shortened:
+            hidden = t.exclusions.targets(rule.id, rule.tag_set)
+        failed = self.failed
         for collection, fetch in self.targets:
             remembers = self._remembers and collection in _REMEMBERED
             for name, value in fetch(t):
-                if remembers and value in self.failed:
+                if remembers and value in failed:
                     continue
                 if hidden and any(test(collection, name) for test in hidden):
                     continue
@@ -160,25 +172,37 @@ class Link:
     def _test_value(
         self, t: Transaction, matcher: Matcher, collection: str, name: bytes | None, value: bytes
     ) -> bool:
-        found = False
-        pipeline = self.pipeline
-        for seen in pipeline.stages(value) if self._multi else (pipeline.apply(value),):
-            t.steps += 1
-            if t.steps > t.limits.confirmations:
-                t.is_limited = True
-                return found
-            captures = matcher.test(seen, t)
-            if captures is not None and self._captures:
+        if self._multi:
+            stages = self.pipeline.stages(value)
+            # Each stage that matches counts: no stopping at the first.
+            results = [self._test_seen(t, matcher, collection, name, s) for s in stages]
+            return True in results
+        return self._test_seen(t, matcher, collection, name, self._apply(value))
+
+    def _test_seen(
+        self, t: Transaction, matcher: Matcher, collection: str, name: bytes | None, seen: bytes
+    ) -> bool:
+        """Test one transformed value; captures count also where the sign turns the result."""
+        t.steps += 1
+        if t.steps > t.limits.confirmations:
+            t.is_limited = True
+            return False
+        captures = matcher.test(seen, t)
+        if captures is None:
+            if not matcher.negated:
+                return False
+        else:
+            if self._captures:
                 for index, group in enumerate(captures):
                     if group is not None:
-                        t.tx[b"%d" % index] = group
-            if (captures is None) == matcher.negated:
-                found = True
-                label = collection.encode("ascii")
-                t.matched.append((label if name is None else label + b":" + name, seen))
-                for assign in self._assignments:
-                    assign(t)
-        return found
+                        t.tx[_NUMBERS[index] if index < 10 else b"%d" % index] = group
+            if matcher.negated:
+                return False
+        label = collection.encode("ascii")
+        t.matched.append((label if name is None else label + b":" + name, seen))
+        for assign in self._assignments:
+            assign(t)
+        return True
 
     def _finish(self, t: Transaction) -> None:
         for control in self._controls:
@@ -188,30 +212,27 @@ class Link:
 
 
 class CompiledRule:
-    """A chain, ready to run. ``link`` is its first rule."""
+    """A chain, ready to run. ``link`` is its first rule.
+
+    ``key`` is what the rule depends on, None where that is too much (see :mod:`.settling`).
+    """
 
     __slots__ = (
-        "_disruptive",
-        "_logdata",
-        "_logs",
-        "_message",
-        "_place",
-        "_severity",
-        "_status",
-        "_url",
-        "id",
-        "keeps_matched",
-        "link",
-        "phase",
-        "tag_set",
-        "tags",
+        "_disruptive", "_is_quiet", "_logdata", "_logs", "_message", "_place", "_readers",
+        "_settled", "_severity", "_status", "_url", "id", "is_shortened", "keeps_matched", "key",
+        "key_has_tx", "link", "phase", "tag_set", "tags",
     )  # fmt: skip
 
     def __init__(
-        self, chain: Chain, settings: Settings, read_lines: Callable[[str, Place], list[str]]
+        self,
+        chain: Chain,
+        settings: Settings,
+        read_lines: Callable[[str, Place], list[str]],
+        readers: Readers,
+        known: Iterable[bytes],
     ) -> None:
         head, place = chain.head, chain.head.place
-        self.id, self.phase = chain.id, chain.phase
+        self.id, self.phase, self.is_shortened = chain.id, chain.phase, chain.is_shortened
         defaults = settings.defaults(chain.phase)
         meta = {a.name: a.argument for a in head.actions if a.name in _META}
         link: Link | None = None
@@ -222,25 +243,67 @@ class CompiledRule:
         self.tags = chain.tags()
         self.tag_set = frozenset(self.tags)
         self._place = place
-        text = [a.argument for r in chain.links for a in r.actions if a.name == "msg"]
-        self._message = compile_text(text[0] if text else "", place, meta)
-        data = [a.argument for r in chain.links for a in r.actions if a.name == "logdata"]
-        self._logdata = compile_text(data[0] if data else "", place, meta)
-        levels = [a.argument for r in chain.links for a in r.actions if a.name == "severity"]
-        self._severity = severity_of(levels[0], place) if levels else None
+        actions = [a for r in chain.links for a in r.actions]
+        self._message = compile_text(_first(actions, "msg") or "", place, meta)
+        self._logdata = compile_text(_first(actions, "logdata") or "", place, meta)
+        level = _first(actions, "severity")
+        self._severity = severity_of(level, place) if level else None
         self._logs = _logs(head.actions, defaults)
         self._disruptive = _disruptive(head.actions, defaults, place)
         status = _last(head.actions, "status") or _last(defaults, "status")
         self._status = int(status) if status and status.isdigit() else None
-        self._url = compile_text(
-            self._disruptive[1] if self._disruptive[0] == "redirect" else "", place, meta
-        )
+        url = self._disruptive[1] if self._disruptive[0] == "redirect" else ""
+        self._url = compile_text(url, place, meta)
         #: Whether nothing stood between this rule and the one before that would have forgotten
         #: what matched there.
         self.keeps_matched = False
+        #: Whether a match does nothing but set variables.
+        self._is_quiet = not (
+            self._logs
+            or self._disruptive[0]
+            or self._severity is not None
+            or any(a.name in {"ctl", "skipafter"} for a in actions)
+        )
+        self.key, self.key_has_tx = key_of(chain, known)
+        self._settled: set[tuple[object, ...]] = set()
+        self._readers = readers
+
+    def guard(self) -> Callable[[Transaction], bool] | None:
+        """Return a quick test, sound for a whole phase, that says no where a run does nothing."""
+        key, settled = self.key, self._settled
+        if key is None:
+            return self.link.guard()
+        if self.key_has_tx:
+            return None
+        return lambda t: key(t) not in settled
 
     def run(self, t: Transaction) -> bool:
         """Run the chain, and what its first rule does when all of it matched."""
+        key = self.key
+        if key is None or t.exclusions is not None:
+            return self._run(t)
+        before = key(t)
+        if before in self._settled:
+            return False
+        size, errors = len(t.tx), t.pcre_errors
+        matched = self._run(t)
+        if (
+            (self._is_quiet or not matched)
+            and key(t) == before
+            and t.pcre_errors == errors
+            and not t.is_limited
+            and not any(self._readers.reads(name, self.id) for name in islice(t.tx, size, None))
+        ):
+            self._settle(before)
+        return matched
+
+    def _settle(self, key: tuple[object, ...]) -> None:
+        if len(self._settled) >= _MAX_REMEMBERED:
+            self._settled.clear()
+        if sum(len(part) for part in key if isinstance(part, bytes)) <= _MAX_REMEMBERED_BYTES:
+            self._settled.add(key)
+
+    def _run(self, t: Transaction) -> bool:
         if t.exclusions is not None and t.exclusions.removes(self.id, self.tag_set):
             return False
         if not self.link.run(t, self):
@@ -286,9 +349,8 @@ class CompiledRule:
 _META = frozenset(("id", "msg", "rev", "severity", "ver"))
 
 
-def _hidden(t: Transaction, rule: CompiledRule) -> Sequence[Callable[[str, bytes | None], bool]]:
-    assert t.exclusions is not None
-    return t.exclusions.targets(rule.id, rule.tag_set)
+def _first(actions: Iterable[Action], name: str) -> str | None:
+    return next((action.argument for action in actions if action.name == name), None)
 
 
 def _last(actions: Iterable[Action], name: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cnaf.signatures.seclang.variants import Variants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import hyperscan
 
@@ -31,7 +31,7 @@ class Group:
     """What is compiled for the rules of one group. A rule is its phase and number there.
 
     ``index`` gives the rules of each expression of ``database``, ``suspicious`` those that may
-    match any value with a sign in it.
+    match any value with a sign in it, ``pipelines`` the transformations for each variable.
     """
 
     __slots__ = ("database", "index", "pipelines", "suspicious")
@@ -40,7 +40,7 @@ class Group:
         self,
         database: hyperscan.Database | None,
         index: tuple[tuple[Place, ...], ...],
-        pipelines: tuple[tuple[str, ...], ...],
+        pipelines: Mapping[str, tuple[tuple[str, ...], ...]],
         suspicious: tuple[Place, ...],
     ) -> None:
         self.database, self.index = database, index
@@ -48,15 +48,20 @@ class Group:
 
 
 class Scanner:
-    """Finds the candidates of one group. Not thread-safe: hits gather in one list."""
+    """Finds the candidates of one group. Not thread-safe: hits gather in one list.
 
-    __slots__ = ("_add_variants", "_database", "_hits", "_index", "_on_hit", "_suspicious")
+    ``variants`` holds what makes the variants of a variable's values, under the empty name what
+    makes those of any variable's.
+    """
+
+    __slots__ = ("_database", "_hits", "_index", "_on_hit", "_suspicious", "variants")
 
     def __init__(self, group: Group) -> None:
         self._database = group.database
         self._index = group.index
         self._suspicious = group.suspicious
-        self._add_variants = Variants(group.pipelines).add_to
+        self.variants = {name: Variants(names) for name, names in group.pipelines.items()}
+        self.variants[""] = Variants({p for names in group.pipelines.values() for p in names})
         self._hits: list[int] = []
         append = self._hits.append
 
@@ -68,9 +73,13 @@ class Scanner:
     def scan(self, values: Iterable[bytes]) -> set[Place]:
         """Return the rules of which something was found in any of the values."""
         texts = set(values)
-        add = self._add_variants
+        add = self.variants[""].add_to
         for value in tuple(texts):
             add(texts, value)
+        return self.find(texts)
+
+    def find(self, texts: set[bytes]) -> set[Place]:
+        """Return the rules of which something was found in texts, variants among them."""
         found: set[Place] = set()
         joined = b"\n".join(texts)
         if self._suspicious and (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cnaf.signatures.seclang.syntax import Place, Variable
     from cnaf.signatures.seclang.transaction import Transaction
 
-__all__ = ["PERSISTENT", "Fetch", "compile_first", "compile_target", "is_known"]
+__all__ = ["PERSISTENT", "Fetch", "basename", "compile_first", "compile_target", "is_known"]
 
 Pair = tuple["bytes | None", bytes]
 Fetch = "Callable[[Transaction], Iterable[Pair]]"
@@ -35,7 +35,8 @@ def _flag(name: str) -> Callable[[Transaction], bytes]:
     return lambda t: b"1" if name in t.multipart.flags else b"0"
 
 
-def _basename(t: Transaction) -> bytes:
+def basename(t: Transaction) -> bytes:
+    """Return what follows the last slash of the path, nothing where there is none."""
     path = t.path
     return (
         path[max(path.rfind(b"/"), path.rfind(b"\\")) + 1 :]
@@ -104,7 +105,7 @@ _SCALARS: dict[str, Callable[[Transaction], bytes]] = {
     "REQBODY_PROCESSOR": lambda t: t.processor,
     "REQBODY_PROCESSOR_ERROR": lambda t: b"1" if t.reqbody_error else b"0",
     "REQBODY_PROCESSOR_ERROR_MSG": lambda t: t.reqbody_error_message,
-    "REQUEST_BASENAME": _basename,
+    "REQUEST_BASENAME": basename,
     "REQUEST_BODY": lambda t: t.body,
     "REQUEST_BODY_LENGTH": lambda t: b"%d" % len(t.body) if t.body else b"",
     "REQUEST_FILENAME": lambda t: t.path,
@@ -151,7 +152,7 @@ _COLLECTIONS: dict[str, Callable[[Transaction], Sequence[tuple[bytes, bytes]]]] 
     "REQUEST_HEADERS_NAMES": lambda t: _names(t.header_pairs),
     "RESPONSE_HEADERS": lambda t: t.response_headers,
     "RESPONSE_HEADERS_NAMES": lambda t: _names(t.response_headers),
-    "TX": lambda t: list(t.tx.items()),
+    "TX": lambda t: tuple(t.tx.items()),
 } | {
     name: (lambda t, n=name: [(k, v) for (c, k), v in t.collections.items() if c == n])
     for name in PERSISTENT
@@ -244,11 +245,30 @@ def _by_expression(
     exclusions: Sequence[Variable],
     place: Place,
 ) -> Callable[[Transaction], Iterable[Pair]]:
+    """Names are few and come again, so what was decided of one is remembered, within a bound."""
     search = compile_regex(expression, place, ignore_case=True).search
     excluded = _excluder(exclusions, place)
-    return lambda t: [
-        pair for pair in pairs(t) if search(pair[0]) is not None and not excluded(pair[0])
-    ]
+    known: dict[bytes, bool] = {}
+
+    def is_meant(name: bytes) -> bool:
+        if len(known) >= _MAX_NAMES:
+            known.clear()
+        known[name] = meant = search(name) is not None and not excluded(name)
+        return meant
+
+    def fetch(t: Transaction) -> Iterable[Pair]:
+        get = known.get
+        found = []
+        for pair in pairs(t):
+            meant = get(pair[0])
+            if is_meant(pair[0]) if meant is None else meant:
+                found.append(pair)
+        return found
+
+    return fetch
+
+
+_MAX_NAMES = 1024
 
 
 def _excluder(exclusions: Sequence[Variable], place: Place) -> Callable[[bytes], bool]:
