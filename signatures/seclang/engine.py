@@ -57,6 +57,7 @@ class Engine:
         fields = self._memo.fields(request.headers)
         t = Transaction(request, fields, peer, rules.limits)
         t.tx = dict(rules.initial)
+        t.tx_fixed = rules.tx_fixed
         t.engine_mode = rules.settings.engine
         found: set[tuple[int, int]] = set()
         if self._candidates is not None:

@@ -285,10 +285,8 @@ def _byte_range(operator: Operator, place: Place, _: object) -> Matcher:
             )
         allowed.update(range(int(low), int(high or low) + 1))
     table = bytes(sorted(allowed))
-    outside = "".join(f"\\x{c:02x}" for c in range(256) if c not in allowed and c != 10)
-    implied = None
-    if outside and 10 in allowed:
-        implied = (Implied(f"[{outside}]"),)
+    outside = "".join(f"\\x{c:02x}" for c in range(255) if c not in allowed)
+    implied = (Implied(f"[{outside}]"),) if outside else None
     return Matcher(
         lambda v, _t: _NOTHING if v.translate(None, table) else None, operator.negated, implied
     )
@@ -313,7 +311,7 @@ def _utf8(operator: Operator, _place: Place, _: object) -> Matcher:
             return _NOTHING
         return None
 
-    return Matcher(test, operator.negated, (Implied("[\\x80-\\xff]"),))
+    return Matcher(test, operator.negated, (Implied("[\\x80-\\xfe]"),))
 
 
 # Injections ---------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnaf.signatures.seclang.errors import SecLangError
-from cnaf.signatures.seclang.transformations import TRANSFORMATIONS
+from cnaf.signatures.seclang.transformations import TRANSFORMATIONS, WHOLE_TRAITS, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ __all__ = ["Pipeline", "pipeline_names"]
 class Pipeline:
     """Transformations in order; ``acts_on`` are the traits that any of them looks for."""
 
-    __slots__ = ("_functions", "_steps", "acts_on", "names")
+    __slots__ = ("_functions", "_spares_plain", "_steps", "acts_on", "names")
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
@@ -27,10 +27,11 @@ class Pipeline:
         self.acts_on = 0
         for step in self._steps:
             self.acts_on |= step.acts_on
+        self._spares_plain = not self.acts_on & WHOLE_TRAITS
 
     def apply(self, value: bytes) -> bytes:
         """Return the value after all transformations."""
-        if not self.acts_on or not value:
+        if not self.acts_on or (self._spares_plain and is_plain(value)):
             return value
         for function in self._functions:
             value = function(value)

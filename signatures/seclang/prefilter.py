@@ -1,8 +1,9 @@
-"""Compile what operators imply to Hyperscan, as far as Hyperscan can say it.
+r"""Compile what operators imply to Hyperscan, as far as Hyperscan can say it.
 
-An expression here finds at least what the operator's own finds: anchors of the whole value become
-anchors of a line, for values are scanned joined by newlines, and what Hyperscan can only
-approximate it approximates from above (HS_FLAG_PREFILTER).
+An expression here finds at least what the operator's own finds. Values are scanned joined by one
+byte, so ``^`` and ``$`` hold at that byte, too, and neither the dot nor a negated class matches it:
+what is found is found within one value. Texts that hold the byte themselves are for the caller to
+treat with care. What Hyperscan can only approximate it approximates from above (HS_FLAG_PREFILTER).
 """
 
 from __future__ import annotations
@@ -16,11 +17,24 @@ import hyperscan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Expression", "compile_database", "normalize", "usable", "usable_all"]
+__all__ = ["SEPARATOR", "Expression", "compile_database", "joined", "usable", "usable_all"]
+
+#: Parts joined values. It is in no UTF-8 text, is no word character and no white space.
+SEPARATOR = b"\xff"
 
 _BASE = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_SINGLEMATCH
-#: Hyperscan's anchors for the whole buffer have no place in joined values.
-_BUFFER_ANCHORS = re.compile(r"(\\\\)|\\A|\\z|\\Z|\\G")
+#: An escape, a class, a group's opening with its flags, or one other character.
+_PIECE = re.compile(
+    r"\\(?:x\{[0-9a-fA-F]+\}|x[0-9a-fA-F]{0,2}|.)"
+    r"|\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]"
+    r"|\(\?[a-zA-Z-]*[:)]|.",
+    re.DOTALL,
+)
+_REWRITTEN = {
+    ".": r"[^\xff]", "^": r"(?:^|\xff)", "$": r"(?:$|\xff)", r"\A": r"(?:^|\xff)",
+    r"\G": r"(?:^|\xff)", r"\z": r"(?:$|\xff)", r"\Z": r"(?:$|\xff)", r"\S": r"[^\s\xff]",
+    r"\W": r"[^\w\xff]", r"\D": r"[^\d\xff]",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +45,16 @@ class Expression:
     flags: int
 
 
-def normalize(pattern: str) -> str:
-    """Anchor at lines what is anchored at the whole value."""
-    return _BUFFER_ANCHORS.sub(_line_anchor, pattern)
+def joined(pattern: str) -> str:
+    """Return the expression that finds in joined values what the pattern finds in one."""
+    return _PIECE.sub(_rewrite, pattern)
 
 
-def _line_anchor(match: re.Match[str]) -> str:
-    if match[1]:
-        return match[1]
-    return "^" if match[0] in {"\\A", "\\G"} else "$"
+def _rewrite(match: re.Match[str]) -> str:
+    piece = match[0]
+    if piece.startswith("[^"):
+        return r"[^\xff" + piece[2:]
+    return _REWRITTEN.get(piece, piece)
 
 
 def usable(pattern: str, *, ignore_case: bool) -> Expression | None:
@@ -47,26 +62,15 @@ def usable(pattern: str, *, ignore_case: bool) -> Expression | None:
 
     None means that Hyperscan cannot say anything: the rule has to be tested always.
     """
-    flags = _BASE | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
-    text = normalize(pattern)
+    plain = _plain(pattern, ignore_case)
     for extra in (0, hyperscan.HS_FLAG_PREFILTER):
+        expression = Expression(plain.pattern, plain.flags | extra)
         try:
-            compile_database([Expression(text, flags | extra)])
+            compile_database([expression])
         except hyperscan.HyperscanError:
             continue
-        return Expression(text, flags | extra)
+        return expression
     return None
-
-
-def compile_database(expressions: Sequence[Expression]) -> hyperscan.Database:
-    """Compile expressions, numbered in their order."""
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=[e.pattern.encode("latin-1") for e in expressions],
-        ids=list(range(len(expressions))),
-        flags=[e.flags for e in expressions],
-    )
-    return database
 
 
 def usable_all(patterns: Sequence[tuple[str, bool]]) -> list[Expression | None]:
@@ -79,9 +83,8 @@ def usable_all(patterns: Sequence[tuple[str, bool]]) -> list[Expression | None]:
 
 
 def _plain(pattern: str, ignore_case: bool) -> Expression:
-    return Expression(
-        normalize(pattern), _BASE | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
-    )
+    flags = _BASE | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
+    return Expression(joined(pattern), flags)
 
 
 def _usable_part(
@@ -100,3 +103,14 @@ def _usable_part(
             *_usable_part(plain[half:], patterns[half:]),
         ]
     return list(plain)
+
+
+def compile_database(expressions: Sequence[Expression]) -> hyperscan.Database:
+    """Compile expressions, numbered in their order."""
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(
+        expressions=[e.pattern.encode("latin-1") for e in expressions],
+        ids=list(range(len(expressions))),
+        flags=[e.flags for e in expressions],
+    )
+    return database

@@ -57,7 +57,8 @@ class RuleSet:
     """Rules, ready to run. ``collections`` are the variables that scanned rules look at.
 
     ``header_rules`` gives, by header name, the rules that look at it alone, under the empty name
-    those that look at any header.
+    those that look at any header. ``tx_fixed`` is how many TX variables of ``initial`` no rule
+    ever unsets: all or none.
     """
 
     phases: tuple[Phase, ...]
@@ -68,6 +69,7 @@ class RuleSet:
     header_rules: Mapping[bytes, frozenset[tuple[int, int]]]
     limits: EngineLimits
     notes: tuple[str, ...]
+    tx_fixed: int
 
 
 def compile_rules(
@@ -130,6 +132,18 @@ def _compiled(
         {name: frozenset(rules) for name, rules in builder.header_rules.items()},
         _limits(program.settings),
         program.notes,
+        0 if _unsets(folded) else len(folded.initial),
+    )
+
+
+def _unsets(folded: Folded) -> bool:
+    """Whether any rule takes a TX variable away."""
+    return any(
+        action.name == "setvar" and action.argument.lstrip().startswith("!")
+        for unit in folded.units
+        if isinstance(unit, Chain)
+        for link in unit.links
+        for action in link.actions
     )
 
 

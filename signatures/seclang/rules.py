@@ -56,7 +56,7 @@ class Link:
 
     __slots__ = (
         "_apply", "_assignments", "_captures", "_controls", "_multi", "_remembers", "child",
-        "failed", "marker", "matcher", "pipeline", "severity", "targets",
+        "failed", "index", "marker", "matcher", "pipeline", "severity", "targets",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +66,7 @@ class Link:
         meta: dict[str, str],
         read_lines: Callable[[str, Place], list[str]],
         child: Link | None,
+        index: int,
     ) -> None:
         place, actions = rule.place, rule.actions
         excluded = [v for v in rule.variables if v.is_exclusion]
@@ -101,7 +102,7 @@ class Link:
         )
         self.severity = _last(actions, "severity")
         self.marker = _last(actions, "skipafter")
-        self.child = child
+        self.child, self.index = child, index
 
     def run(self, t: Transaction, rule: CompiledRule) -> bool:
         """Test, act, and go on with the chain; whether all of it matched."""
@@ -111,6 +112,7 @@ class Link:
                 assign(t)
         elif not self._test(t, matcher, rule):
             t.matched = []
+            t.failed_at = self.index
             return False
         if self.child is not None and not self.child.run(t, rule):
             return False
@@ -218,9 +220,9 @@ class CompiledRule:
     """
 
     __slots__ = (
-        "_disruptive", "_is_quiet", "_logdata", "_logs", "_message", "_place", "_readers",
-        "_settled", "_severity", "_status", "_url", "id", "is_shortened", "keeps_matched", "key",
-        "key_has_tx", "link", "phase", "tag_set", "tags",
+        "_disruptive", "_is_quiet", "_is_settled_whole", "_logdata", "_logs", "_message", "_place",
+        "_readers", "_settled", "_severity", "_status", "_url", "id", "is_shortened",
+        "keeps_matched", "key", "link", "phase", "tag_set", "tags",
     )  # fmt: skip
 
     def __init__(
@@ -236,8 +238,8 @@ class CompiledRule:
         defaults = settings.defaults(chain.phase)
         meta = {a.name: a.argument for a in head.actions if a.name in _META}
         link: Link | None = None
-        for rule in reversed(chain.links):
-            link = Link(rule, defaults, meta, read_lines, link)
+        for index in reversed(range(len(chain.links))):
+            link = Link(chain.links[index], defaults, meta, read_lines, link, index)
         assert link is not None
         self.link = link
         self.tags = chain.tags()
@@ -264,7 +266,8 @@ class CompiledRule:
             or self._severity is not None
             or any(a.name in {"ctl", "skipafter"} for a in actions)
         )
-        self.key, self.key_has_tx = key_of(chain, known)
+        self.key = key_of(chain, known)
+        self._is_settled_whole = self.key is not None and self.key.depth == len(chain.links)
         self._settled: set[tuple[object, ...]] = set()
         self._readers = readers
 
@@ -273,23 +276,24 @@ class CompiledRule:
         key, settled = self.key, self._settled
         if key is None:
             return self.link.guard()
-        if self.key_has_tx:
+        if key.has_tx:
             return None
-        return lambda t: key(t) not in settled
+        of = key.of
+        return lambda t: of(t) not in settled
 
     def run(self, t: Transaction) -> bool:
         """Run the chain, and what its first rule does when all of it matched."""
         key = self.key
         if key is None or t.exclusions is not None:
             return self._run(t)
-        before = key(t)
+        before = key.of(t)
         if before in self._settled:
             return False
         size, errors = len(t.tx), t.pcre_errors
         matched = self._run(t)
         if (
-            (self._is_quiet or not matched)
-            and key(t) == before
+            (self._is_quiet and self._is_settled_whole if matched else t.failed_at < key.depth)
+            and key.of(t) == before
             and t.pcre_errors == errors
             and not t.is_limited
             and not any(self._readers.reads(name, self.id) for name in islice(t.tx, size, None))

@@ -2,15 +2,16 @@
 
 Rules are grouped by where their targets stand (the address, arguments with cookies and bodies,
 headers), each group with a Hyperscan database of its own. Values, and all that transformations
-make of them, are joined by newlines and scanned once. Expressions are compiled with MULTILINE and
-DOTALL as the operators' own are, so whatever is found in a value alone is found in the joined
-values, too. More may be found; candidates are confirmed value by value.
+make of them, are joined by a byte that no expression matches but for anchors, and scanned once.
+Where a value holds that byte itself, all rules of the group are candidates. Candidates are
+confirmed value by value.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cnaf.signatures.seclang.prefilter import SEPARATOR
 from cnaf.signatures.seclang.variants import Variants
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["WORD_BYTES", "Group", "Scanner"]
 
 #: Of these bytes alone no injection consists.
 WORD_BYTES = bytes(c for c in range(0x80) if chr(c).isalnum()) + b"_"
-_JOINED_WORDS = WORD_BYTES + b"\n"
+_JOINED_WORDS = WORD_BYTES + SEPARATOR
 
 Place = tuple[int, int]
 
@@ -54,12 +55,15 @@ class Scanner:
     makes those of any variable's.
     """
 
-    __slots__ = ("_database", "_hits", "_index", "_on_hit", "_suspicious", "variants")
+    __slots__ = ("_all", "_database", "_hits", "_index", "_on_hit", "_suspicious", "variants")
 
     def __init__(self, group: Group) -> None:
         self._database = group.database
         self._index = group.index
         self._suspicious = group.suspicious
+        self._all = frozenset(place for places in group.index for place in places) | frozenset(
+            group.suspicious
+        )
         self.variants = {name: Variants(names) for name, names in group.pipelines.items()}
         self.variants[""] = Variants({p for names in group.pipelines.values() for p in names})
         self._hits: list[int] = []
@@ -80,11 +84,11 @@ class Scanner:
 
     def find(self, texts: set[bytes]) -> set[Place]:
         """Return the rules of which something was found in texts, variants among them."""
+        joined = SEPARATOR.join(texts)
+        if joined.count(SEPARATOR) >= len(texts):
+            return set(self._all)
         found: set[Place] = set()
-        joined = b"\n".join(texts)
-        if self._suspicious and (
-            joined.translate(None, _JOINED_WORDS) or joined.count(b"\n") >= len(texts)
-        ):
+        if self._suspicious and joined.translate(None, _JOINED_WORDS):
             found.update(self._suspicious)
         if self._database is None:
             return found

@@ -2,7 +2,8 @@
 
 Many rules look only at the method, the protocol, some headers and a few TX variables. All of these
 together are a rule's key. Where a run with some key did nothing that anyone can see (it did not
-match, or matched and changed nothing), a later run with the same key is left out.
+match, or matched and changed nothing), a later run with the same key is left out. Of a chain that
+goes on to depend on more the first links may be enough, where those already did not match.
 
 TX variables that a rule makes up from what it sees (``tx.header_name_%{tx.0}``) count for nothing
 as long as no other rule reads them; captures are the rule's own.
@@ -11,6 +12,7 @@ as long as no other rule reads them; captures are the rule's own.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnaf.signatures.seclang.actions import parse_setvar
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Key", "Readers", "key_of"]
 
-Key = "Callable[[Transaction], tuple[object, ...]]"
 _MAX_PARTS = 16
 _MATCHED = frozenset(("MATCHED_VAR", "MATCHED_VARS", "MATCHED_VARS_NAMES", "MATCHED_VAR_NAME"))
 
@@ -47,6 +48,15 @@ _PARTS: dict[str, Callable[[Transaction], object]] = {
     "REQUEST_METHOD": lambda t: t.method,
     "REQUEST_PROTOCOL": lambda t: t.protocol,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What the first ``depth`` links of a rule depend on; ``has_tx`` says that TX is part of it."""
+
+    of: Callable[[Transaction], tuple[object, ...]]
+    has_tx: bool
+    depth: int
 
 
 class Readers:
@@ -94,35 +104,48 @@ def _pattern(expression: str) -> re.Pattern[str] | None:
         return None
 
 
-def key_of(
-    chain: Chain, known: Iterable[bytes]
-) -> tuple[Callable[[Transaction], tuple[object, ...]] | None, bool]:
-    """Return the key of a rule, None where it depends on more, and whether TX is part of it.
+def key_of(chain: Chain, known: Iterable[bytes]) -> Key | None:
+    """Return the key of a rule's first links, or None where the first one depends on more.
 
     ``known`` are the names of TX variables that are read or set in advance: names that a rule
     makes up must not meet them.
     """
     parts: dict[str, Callable[[Transaction], object]] = {}
     has_capture = any(a.name == "capture" for link in chain.links for a in link.actions)
+    depth = 0
     for index, link in enumerate(chain.links):
-        for variable in _read(link):
-            if not _enter(parts, variable, index > 0, has_capture):
-                return None, False
-        for action in link.actions:
-            if action.name != "setvar":
-                continue
-            assignment = parse_setvar(action.argument, link.place)
-            name = assignment.name.lower().encode("latin-1")
-            if assignment.collection != "TX":
-                return None, False
-            prefix, macro, _ = name.partition(b"%{")
-            if macro and (not prefix or any(k.startswith(prefix) for k in known)):
-                return None, False
-            if not macro:
-                parts["TX:" + assignment.name.lower()] = _tx(name)
-    if len(parts) > _MAX_PARTS:
-        return None, False
-    return _joined(list(parts.values())), any(part.startswith("TX:") for part in parts)
+        added = _link_parts(link, index > 0, has_capture, known)
+        if added is None or len(parts | added) > _MAX_PARTS:
+            break
+        parts |= added
+        depth += 1
+    if depth == 0:
+        return None
+    has_tx = any(part.startswith("TX:") for part in parts)
+    return Key(_joined(list(parts.values())), has_tx, depth)
+
+
+def _link_parts(
+    link: SecRule, is_later: bool, has_capture: bool, known: Iterable[bytes]
+) -> dict[str, Callable[[Transaction], object]] | None:
+    """Return what a link depends on, by name, or None where that is too much."""
+    parts: dict[str, Callable[[Transaction], object]] = {}
+    for variable in _read(link):
+        if not _enter(parts, variable, is_later, has_capture):
+            return None
+    for action in link.actions:
+        if action.name != "setvar":
+            continue
+        assignment = parse_setvar(action.argument, link.place)
+        name = assignment.name.lower().encode("latin-1")
+        prefix, macro, _ = name.partition(b"%{")
+        if assignment.collection != "TX":
+            return None
+        if macro and (not prefix or any(k.startswith(prefix) for k in known)):
+            return None
+        if not macro:
+            parts["TX:" + assignment.name.lower()] = _tx(name)
+    return parts
 
 
 def _joined(

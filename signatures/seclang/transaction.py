@@ -92,13 +92,14 @@ class Transaction:
 
     __slots__ = (
         "allow", "args", "args_combined_size", "args_get", "args_post", "body", "body_access",
-        "collections", "cookies", "engine_mode", "exclusions", "files_combined_size",
-        "force_body_variable", "header_pairs", "headers", "highest_severity",
-        "inbound_data_error", "interruption", "is_limited", "limits", "marker", "matched",
-        "matches", "method", "multipart", "path", "pcre_errors", "peer", "processor", "protocol",
-        "query", "reqbody_error", "reqbody_error_message", "request_line", "response_headers",
-        "response_protocol", "response_status", "skip", "started", "steps", "target", "tx",
-        "unique", "uri", "urlencoded_error", "xml_attributes", "xml_text",
+        "collections", "cookies", "engine_mode", "exclusions", "failed_at",
+        "files_combined_size", "force_body_variable", "header_pairs", "headers",
+        "highest_severity", "inbound_data_error", "interruption", "is_limited", "limits",
+        "marker", "matched", "matches", "method", "multipart", "path", "pcre_errors", "peer",
+        "processor", "protocol", "query", "reqbody_error", "reqbody_error_message",
+        "request_line", "response_headers", "response_protocol", "response_status", "started",
+        "steps", "target", "tx", "tx_fixed", "unique", "uri", "urlencoded_error",
+        "xml_attributes", "xml_text",
     )  # fmt: skip
 
     args: Pairs
@@ -154,7 +155,9 @@ class Transaction:
         self.matched: Pairs = []
         self.highest_severity = 255
         self.marker: str | None = None
-        self.skip = 0
+        self.failed_at = 0
+        #: How many TX variables were set in advance: they come first.
+        self.tx_fixed = 0
         self.steps = self.pcre_errors = 0
         self.is_limited = False
         self.allow = ""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["TRANSFORMATIONS", "Transformation", "traits_of"]
+__all__ = ["TRANSFORMATIONS", "WHOLE_TRAITS", "Transformation", "is_plain", "traits_of"]
 
 _SPACES = b" \t\n\v\f\r"
 _NBSP = b"\xa0"
@@ -61,9 +61,19 @@ def traits_of(value: bytes) -> int:
     odd = value.translate(None, _PLAIN)
     if odd:
         traits |= _odd_traits(value, odd)
-    if _WHOLE_BASE64.match(value) is not None:
+    # Blanks and what follows a NUL do not count, so with those any length will do.
+    if (len(value) % 4 == 0 or traits & (_SPACE | _NUL)) and _WHOLE_BASE64.match(value) is not None:
         traits |= _BASE64
     return traits
+
+
+def is_plain(value: bytes) -> bool:
+    """Whether no transformation but those that act on whole values changes a value."""
+    return not value.translate(None, _PLAIN)
+
+
+#: Traits that plain values may have, too.
+WHOLE_TRAITS = _ALWAYS | _BASE64 | _COMMENT | _HEX_NUMBER
 
 
 def _odd_traits(value: bytes, odd: bytes) -> int:

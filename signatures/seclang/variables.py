@@ -7,6 +7,7 @@ gives it under the name None. An element is called ``COLLECTION:name``, as in Mo
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cnaf.signatures.seclang.errors import SecLangError
@@ -206,7 +207,7 @@ def _compile(
         )
     pairs = _COLLECTIONS[name]
     if variable.is_regex:
-        return _by_expression(pairs, selector, exclusions, place)
+        return _by_expression(name, pairs, selector, exclusions, place)
     if selector:
         return _by_name(name, pairs, selector.encode("latin-1").lower())
     if exclusions:
@@ -240,6 +241,7 @@ def _by_name(
 
 
 def _by_expression(
+    collection: str,
     pairs: Callable[[Transaction], Sequence[tuple[bytes, bytes]]],
     expression: str,
     exclusions: Sequence[Variable],
@@ -256,14 +258,33 @@ def _by_expression(
         known[name] = meant = search(name) is not None and not excluded(name)
         return meant
 
-    def fetch(t: Transaction) -> Iterable[Pair]:
+    def select(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         get = known.get
         found = []
-        for pair in pairs(t):
+        for pair in pairs:
             meant = get(pair[0])
             if is_meant(pair[0]) if meant is None else meant:
                 found.append(pair)
         return found
+
+    if collection == "TX":
+        return _tx_by_expression(select)
+    return lambda t: select(pairs(t))
+
+
+def _tx_by_expression(
+    select: Callable[[Iterable[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]],
+) -> Callable[[Transaction], Iterable[Pair]]:
+    """Variables that were set in advance come first, and most often none of them is meant."""
+    fixed_names: list[bytes] = []
+    none_fixed = False
+
+    def fetch(t: Transaction) -> Iterable[Pair]:
+        nonlocal fixed_names, none_fixed
+        if not fixed_names and t.tx_fixed:
+            fixed_names = list(islice(t.tx, t.tx_fixed))
+            none_fixed = not select((name, b"") for name in fixed_names)
+        return select(islice(t.tx.items(), t.tx_fixed if none_fixed else 0, None))
 
     return fetch
 
