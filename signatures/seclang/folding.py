@@ -47,12 +47,18 @@ _QUIET = frozenset((
 class Folded:
     """What is left for requests: units of each phase in order, and TX as they find it.
 
+    Every phase has all markers, between the rules that it has.
     ``forgets`` holds the ids of rules in front of which a rule vanished that never matches.
     """
 
-    units: tuple[Chain | Marker, ...]
+    phases: tuple[tuple[Chain | Marker, ...], ...]
     initial: Mapping[bytes, bytes]
     forgets: frozenset[int]
+
+    @property
+    def units(self) -> tuple[Chain | Marker, ...]:
+        """The units of all phases, one after the other."""
+        return tuple(unit for phase in self.phases for unit in phase)
 
 
 def fold(
@@ -62,6 +68,7 @@ def fold(
 ) -> Folded:
     """Work out what no request decides; ``variables`` are TX variables set in advance."""
     walker = _Walker(program.settings, variables, read_lines)
+    phases: list[tuple[Chain | Marker, ...]] = []
     for phase in (1, 2, 3, 4):
         units = [u for u in program.units if isinstance(u, Marker) or u.phase == phase]
         for index, unit in enumerate(units):
@@ -69,7 +76,9 @@ def fold(
                 walker.marker(unit)
             else:
                 walker.chain(unit, units[index + 1 :])
-    return Folded(tuple(walker.kept), walker.known, frozenset(walker.forgets))
+        phases.append(tuple(walker.kept))
+        walker.kept.clear()
+    return Folded(tuple(phases), walker.known, frozenset(walker.forgets))
 
 
 class _Walker:
