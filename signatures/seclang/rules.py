@@ -149,7 +149,7 @@ class Link:
         found = False
         hidden: Sequence[Callable[[str, bytes | None], bool]] = ()
         if t.exclusions is not None and self is rule.link and not rule.is_shortened:
-            hidden = t.exclusions.targets(rule.id, rule.tag_set)
+            hidden = t.exclusions.hidden(rule.id, rule.tag_set)
         failed = self.failed
         for collection, fetch in self.targets:
             remembers = self._remembers and collection in _REMEMBERED
@@ -283,12 +283,16 @@ class CompiledRule:
 
     def run(self, t: Transaction) -> bool:
         """Run the chain, and what its first rule does when all of it matched."""
+        if t.exclusions is not None and t.exclusions.removes(self.id, self.tag_set):
+            return False
         key = self.key
-        if key is None or t.exclusions is not None:
+        if key is None:
             return self._run(t)
         before = key.of(t)
         if before in self._settled:
             return False
+        if t.exclusions is not None and t.exclusions.hidden(self.id, self.tag_set):
+            return self._run(t)
         size, errors = len(t.tx), t.pcre_errors
         matched = self._run(t)
         if (
@@ -308,8 +312,6 @@ class CompiledRule:
             self._settled.add(key)
 
     def _run(self, t: Transaction) -> bool:
-        if t.exclusions is not None and t.exclusions.removes(self.id, self.tag_set):
-            return False
         if not self.link.run(t, self):
             return False
         if self._severity is not None and self._severity < t.highest_severity:
