@@ -81,6 +81,26 @@ def fold(
     return Folded(tuple(phases), walker.known, frozenset(walker.forgets))
 
 
+class _Own:
+    """Which TX variables a chain may set itself."""
+
+    def __init__(self, chain: Chain) -> None:
+        actions = [(a, link.place) for link in chain.links for a in link.actions]
+        names = [parse_setvar(a.argument, p).name.lower() for a, p in actions if a.name == "setvar"]
+        self._names = {name.encode("latin-1") for name in names if "%{" not in name}
+        made_up = [name.partition("%{")[0] for name in names if "%{" in name]
+        self._prefixes = tuple(prefix.encode("latin-1") for prefix in made_up)
+        self._captures = any(a.name == "capture" for a, _ in actions)
+
+    def sets(self, name: bytes) -> bool:
+        """Whether the chain may set a variable."""
+        return (
+            name in self._names
+            or name.startswith(self._prefixes)
+            or (self._captures and name.isdigit())
+        )
+
+
 class _Walker:
     def __init__(
         self,
@@ -120,7 +140,8 @@ class _Walker:
         """Decide about one chain; ``following`` are the units behind it in its phase."""
         if self._skipping is not None:
             return
-        chain = replace(chain, links=tuple(self._substituted(link) for link in chain.links))
+        own = _Own(chain)
+        chain = replace(chain, links=tuple(self._substituted(link, own) for link in chain.links))
         verdict = self._verdict(chain)
         if verdict is None and _is_inert(chain):
             self._gap = True
@@ -295,23 +316,21 @@ class _Walker:
 
     # Macros and reads -----------------------------------------------------------------------
 
-    def _substituted(self, link: SecRule) -> SecRule:
-        """Write known values in the place of macros."""
+    def _substituted(self, link: SecRule, own: _Own) -> SecRule:
+        """Write known values in the place of macros, but what the chain itself may set."""
+
+        def expand(text: str) -> str:
+            return _MACRO.sub(lambda m: self._value(m, own), text) if "%{" in text else text
+
         operator = link.operator
-        if operator is not None and "%{" in operator.argument:
-            operator = replace(operator, argument=self._expand(operator.argument))
-        actions = tuple(
-            replace(a, argument=self._expand(a.argument)) if "%{" in a.argument else a
-            for a in link.actions
-        )
+        if operator is not None:
+            operator = replace(operator, argument=expand(operator.argument))
+        actions = tuple(replace(a, argument=expand(a.argument)) for a in link.actions)
         return replace(link, operator=operator, actions=actions)
 
-    def _expand(self, text: str) -> str:
-        return _MACRO.sub(self._value, text)
-
-    def _value(self, match: re.Match[str]) -> str:
+    def _value(self, match: re.Match[str], own: _Own) -> str:
         name = match[1].lower().encode("latin-1")
-        if self._is_unknown(name):
+        if self._is_unknown(name) or own.sets(name):
             return match[0]
         value = self.known.get(name, b"").decode("latin-1")
         return match[0] if "%{" in value else value
