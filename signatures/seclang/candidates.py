@@ -42,22 +42,23 @@ class Candidates:
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
-        address = Scanner(rules.groups["address"])
+        groups = rules.index.groups
+        address = Scanner(groups["address"])
         self._address = address.find
         self._address_variants = [
-            (name, address.variants[name].add_to) for name in rules.groups["address"].pipelines
+            (name, address.variants[name].add_to) for name in groups["address"].pipelines
         ]
-        arguments = Scanner(rules.groups["arguments"])
+        arguments = Scanner(groups["arguments"])
         self._arguments = arguments.find
         self._add_variants = arguments.variants[""].add_to
         self._late_variants = [
             (name, arguments.variants[name].add_to)
-            for name in rules.groups["arguments"].pipelines
+            for name in groups["arguments"].pipelines
             if name in _LATE
         ]
-        self._headers = Scanner(rules.groups["headers"]).scan
-        self._collections = rules.collections
-        self._any_header = rules.header_rules.get(b"", _NO_RULES)
+        self._headers = Scanner(groups["headers"]).scan
+        self._collections = rules.index.collections
+        self._any_header = rules.index.header_rules.get(b"", _NO_RULES)
 
     def early(self, t: Transaction, fields: Sequence[HeaderField]) -> set[tuple[int, int]]:
         """Return the candidates by all that is known before the body is read."""
@@ -100,7 +101,7 @@ class Candidates:
         """
         name, value = field.pair
         rules = self._rules
-        looking = self._any_header | rules.header_rules.get(field.name, _NO_RULES)
+        looking = self._any_header | rules.index.header_rules.get(field.name, _NO_RULES)
         found = (self._headers((name, value)) & looking) if looking else set()
         if field.cookies:
             found |= self._scan_pairs(field.cookies, set())

@@ -17,7 +17,7 @@ import hyperscan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SEPARATOR", "Expression", "compile_database", "joined", "usable", "usable_all"]
+__all__ = ["SEPARATOR", "Expression", "compile_database", "compile_group", "joined", "usable"]
 
 #: Parts joined values. It is in no UTF-8 text, is no word character and no white space.
 SEPARATOR = b"\xff"
@@ -30,9 +30,10 @@ _PIECE = re.compile(
     r"|\(\?[a-zA-Z-]*[:)]|.",
     re.DOTALL,
 )
+_START = r"(?:^|\xff)"
 _REWRITTEN = {
-    ".": r"[^\xff]", "^": r"(?:^|\xff)", "$": r"(?:$|\xff)", r"\A": r"(?:^|\xff)",
-    r"\G": r"(?:^|\xff)", r"\z": r"(?:$|\xff)", r"\Z": r"(?:$|\xff)", r"\S": r"[^\s\xff]",
+    ".": r"[^\xff]", "^": _START, "$": r"(?:$|\xff)", r"\A": _START, r"\G": _START,
+    r"\z": r"(?:$|\xff)", r"\Z": r"(?:$|\xff)", r"\S": r"[^\s\xff]",
     r"\W": r"[^\w\xff]", r"\D": r"[^\d\xff]",
 }  # fmt: skip
 
@@ -60,26 +61,43 @@ def _rewrite(match: re.Match[str]) -> str:
 def usable(pattern: str, *, ignore_case: bool) -> Expression | None:
     """Return an expression that finds at least what the pattern finds, or None.
 
-    None means that Hyperscan cannot say anything: the rule has to be tested always.
+    None means that Hyperscan cannot say anything: the rule has to be tested always. Anchors that
+    Hyperscan does not take where they stand are left out: less is asked for, so more is found.
     """
-    plain = _plain(pattern, ignore_case)
-    for extra in (0, hyperscan.HS_FLAG_PREFILTER):
-        expression = Expression(plain.pattern, plain.flags | extra)
-        try:
-            compile_database([expression])
-        except hyperscan.HyperscanError:
-            continue
-        return expression
+    flags = _BASE | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
+    text = joined(pattern)
+    for form in (text, text.replace(_START, r"\xff?")):
+        for extra in (0, hyperscan.HS_FLAG_PREFILTER):
+            expression = Expression(form, flags | extra)
+            if _compiles([expression]):
+                return expression
     return None
 
 
-def usable_all(patterns: Sequence[tuple[str, bool]]) -> list[Expression | None]:
-    """Return :func:`usable` of each pattern, given with whether case counts for nothing.
+def compile_group(
+    patterns: Sequence[tuple[str, bool]],
+) -> tuple[list[int], hyperscan.Database | None]:
+    """Compile patterns, given with whether case counts for nothing, to one database.
 
-    Halves the patterns until what Hyperscan refuses stands alone: nearly all compile at once.
+    Returns the numbers of those that are in it, in its order. Nearly always all compile at once;
+    what Hyperscan refuses is found by halving, and replaced by what it takes, or left out.
     """
-    plain = [_plain(pattern, ignore_case) for pattern, ignore_case in patterns]
-    return _usable_part(plain, patterns)
+    plain: list[Expression | None] = [_plain(pattern, case) for pattern, case in patterns]
+    if not patterns:
+        return [], None
+    try:
+        return list(range(len(plain))), compile_database([e for e in plain if e is not None])
+    except hyperscan.HyperscanError:
+        doubtful = [n for n, (text, _) in enumerate(patterns) if not _LITERAL.fullmatch(text)]
+        for number in _refused(doubtful, plain):
+            plain[number] = usable(patterns[number][0], ignore_case=patterns[number][1])
+    numbers = [number for number, expression in enumerate(plain) if expression is not None]
+    kept = [expression for expression in plain if expression is not None]
+    return numbers, compile_database(kept) if kept else None
+
+
+#: A text written for both engines: nothing to refuse.
+_LITERAL = re.compile(r"(?:\\x[0-9a-f]{2}|[A-Za-z0-9])*")
 
 
 def _plain(pattern: str, ignore_case: bool) -> Expression:
@@ -87,22 +105,23 @@ def _plain(pattern: str, ignore_case: bool) -> Expression:
     return Expression(joined(pattern), flags)
 
 
-def _usable_part(
-    plain: Sequence[Expression], patterns: Sequence[tuple[str, bool]]
-) -> list[Expression | None]:
-    if not plain:
+def _refused(numbers: Sequence[int], expressions: Sequence[Expression | None]) -> list[int]:
+    """Return which of some expressions Hyperscan does not compile."""
+    chosen = [e for e in (expressions[n] for n in numbers) if e is not None]
+    if not chosen or _compiles(chosen):
         return []
-    if len(plain) == 1:
-        return [usable(patterns[0][0], ignore_case=patterns[0][1])]
+    if len(numbers) == 1:
+        return list(numbers)
+    half = len(numbers) // 2
+    return _refused(numbers[:half], expressions) + _refused(numbers[half:], expressions)
+
+
+def _compiles(expressions: Sequence[Expression]) -> bool:
     try:
-        compile_database(plain)
+        compile_database(expressions)
     except hyperscan.HyperscanError:
-        half = len(plain) // 2
-        return [
-            *_usable_part(plain[:half], patterns[:half]),
-            *_usable_part(plain[half:], patterns[half:]),
-        ]
-    return list(plain)
+        return False
+    return True
 
 
 def compile_database(expressions: Sequence[Expression]) -> hyperscan.Database:
