@@ -11,19 +11,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnaf.signatures.seclang.prefilter import SEPARATOR
+import hyperscan
+from cnaf.signatures.seclang.prefilter import SEPARATOR, join
 from cnaf.signatures.seclang.variants import Variants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    import hyperscan
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["WORD_BYTES", "Group", "Scanner"]
 
 #: Of these bytes alone no injection consists.
 WORD_BYTES = bytes(c for c in range(0x80) if chr(c).isalnum()) + b"_"
 _JOINED_WORDS = WORD_BYTES + SEPARATOR
+
+#: Reports of one scan. A text that makes more makes all rules candidates; at a sixth of a
+#: microsecond each this is some milliseconds.
+_MAX_HITS = 50_000
 
 Place = tuple[int, int]
 
@@ -67,12 +70,7 @@ class Scanner:
         self.variants = {name: Variants(names) for name, names in group.pipelines.items()}
         self.variants[""] = Variants({p for names in group.pipelines.values() for p in names})
         self._hits: list[int] = []
-        append = self._hits.append
-
-        def on_hit(number: int, _start: int, _end: int, _flags: int, _context: object) -> None:
-            append(number)
-
-        self._on_hit = on_hit
+        self._on_hit = _collector(self._hits)
 
     def scan(self, values: Iterable[bytes]) -> set[Place]:
         """Return the rules of which something was found in any of the values."""
@@ -84,8 +82,8 @@ class Scanner:
 
     def find(self, texts: set[bytes]) -> set[Place]:
         """Return the rules of which something was found in texts, variants among them."""
-        joined = SEPARATOR.join(texts)
-        if joined.count(SEPARATOR) >= len(texts):
+        joined = join(texts)
+        if joined.count(SEPARATOR) > len(texts):
             return set(self._all)
         found: set[Place] = set()
         if self._suspicious and joined.translate(None, _JOINED_WORDS):
@@ -95,9 +93,22 @@ class Scanner:
         hits = self._hits
         try:
             self._database.scan(joined, self._on_hit)
-            for hit in hits:
+        except hyperscan.ScanTerminated:
+            hits.clear()
+            return set(self._all)
+        if hits:
+            for hit in set(hits):
                 found.update(self._index[hit])
-        finally:
-            # Also after an error: no hit of one request may be taken for one of the next.
             hits.clear()
         return found
+
+
+def _collector(hits: list[int]) -> Callable[[int, int, int, int, object], bool | None]:
+    """Return a handler that gathers the numbers of expressions, and ends a scan at the cap."""
+    append, count = hits.append, hits.__len__
+
+    def on_hit(number: int, _start: int, _end: int, _flags: int, _context: object) -> bool | None:
+        append(number)
+        return True if count() >= _MAX_HITS else None
+
+    return on_hit
