@@ -103,17 +103,14 @@ class Engine:
         start = 0
         if t.marker is not None:
             start = self._behind(t, number)
-        last = -2
         rules = phase.rules
         for position in order:
             if position < start:
                 continue
             rule = rules[position]
-            if position != last + 1 or not rule.keeps_matched:
-                t.matched = []
+            t.matched = []
             if not rule.run(t):
                 continue
-            last = position
             if t.interruption is not None or t.allow:
                 return
             if t.marker is not None:
