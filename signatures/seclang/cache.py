@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Text", "load_rules"]
 
 #: Counts up with whatever changes what is compiled.
-_FORMAT = 2
+_FORMAT = 6
 _MAGIC = b"CNAFSECL"
 _HEAD = struct.Struct(">8sI32sQ")
 #: The Core Rule Set at its highest level takes some 20 MB.
@@ -176,7 +176,7 @@ def _store(entry: Path, rules: RuleSet, digests: Mapping[str, str]) -> None:
 def _index_to_json(index: Index) -> dict[str, Any]:
     return {
         "groups": {
-            name: [group.index, dict(group.pipelines), group.suspicious]
+            name: [group.index, dict(group.pipelines), group.suspicious, group.slow]
             for name, group in index.groups.items()
         },
         "always": index.always,
@@ -237,7 +237,7 @@ def _trusted_bytes(entry: Path) -> bytes | None:
 def _index_from_json(data: Any, sizes: Mapping[str, int], blobs: bytes) -> Index:
     groups: dict[str, Group] = {}
     position = 0
-    for name, (index, pipelines, suspicious) in data["groups"].items():
+    for name, (index, pipelines, suspicious, slow) in data["groups"].items():
         blob = blobs[position : position + sizes[name]]
         position += sizes[name]
         database = hyperscan.loadb(blob, hyperscan.HS_MODE_BLOCK) if blob else None
@@ -248,6 +248,7 @@ def _index_from_json(data: Any, sizes: Mapping[str, int], blobs: bytes) -> Index
             tuple(_places(places) for places in index),
             {v: tuple(tuple(names) for names in lists) for v, lists in pipelines.items()},
             _places(suspicious),
+            tuple((pattern, case, _places(places)) for pattern, case, places in slow),
         )
     return Index(
         groups,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnaf.signatures.seclang.prefilter import compile_group
+from cnaf.signatures.seclang.prefilter import compile_group, joined
 from cnaf.signatures.seclang.scanner import Group
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class IndexBuilder:
             self._wanted[group].setdefault(key, []).append(place)
 
     def finish(self) -> Index:
-        """Compile each group; a rule that Hyperscan cannot stand for is run always."""
+        """Compile each group."""
         groups = {name: self._group(name) for name in GROUPS}
         return Index(
             groups,
@@ -113,13 +113,13 @@ class IndexBuilder:
         )
 
     def _group(self, name: str) -> Group:
-        wanted = list(self._wanted[name])
-        numbers, database = compile_group(wanted)
-        in_database = set(numbers)
-        for number, key in enumerate(wanted):
-            if number not in in_database:
-                for phase, rule in self._wanted[name][key]:
-                    self._always[phase].add(rule)
-        index = tuple(tuple(dict.fromkeys(self._wanted[name][wanted[n]])) for n in numbers)
+        wanted = self._wanted[name]
+        keys = list(wanted)
+        numbers, database = compile_group(keys)
+        slow = tuple(
+            (joined(keys[number][0]), keys[number][1], tuple(dict.fromkeys(wanted[keys[number]])))
+            for number in sorted(set(range(len(keys))) - set(numbers))
+        )
+        index = tuple(tuple(dict.fromkeys(wanted[keys[number]])) for number in numbers)
         pipelines = {v: tuple(sorted(p)) for v, p in sorted(self._pipelines[name].items())}
-        return Group(database, index, pipelines, tuple(self._suspicious[name]))
+        return Group(database, index, pipelines, tuple(self._suspicious[name]), slow)

@@ -3,10 +3,10 @@ r"""Compile what operators imply to Hyperscan, as far as Hyperscan can say it.
 An expression here finds at least what the operator's own finds. Values are scanned joined by one
 byte, so ``^`` and ``$`` hold at that byte, too, and neither the dot nor a negated class matches it:
 what is found is found within one value. Texts that hold the byte themselves are for the caller to
-treat with care. What Hyperscan can only approximate it approximates from above (HS_FLAG_PREFILTER).
+treat with care. What Hyperscan cannot say is left to PCRE, which searches the joined values, too.
 
 Hyperscan 5.4 loses a match now and then where expressions ask for one report each
-(HS_FLAG_SINGLEMATCH), so none asks: whoever scans counts reports instead.
+(HS_FLAG_SINGLEMATCH), so only plain texts ask: whoever scans counts reports instead.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import hyperscan
+from cnaf.signatures.seclang.tails import halves, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -74,20 +75,41 @@ def _rewrite(match: re.Match[str]) -> str:
     return _REWRITTEN.get(piece, piece)
 
 
-def usable(pattern: str, *, ignore_case: bool) -> Expression | None:
-    """Return an expression that finds at least what the pattern finds, or None.
+def usable(pattern: str, *, ignore_case: bool) -> list[Expression]:
+    """Return expressions of which one finds at least what the pattern finds, or none.
 
-    None means that Hyperscan cannot say anything: the rule has to be tested always. Anchors that
-    Hyperscan does not take where they stand are left out: less is asked for, so more is found.
+    None at all means that Hyperscan cannot say it: look-around, or too many states. What is too
+    large is parted. Anchors that Hyperscan does not take where they stand are left out: less is
+    asked for, so more is found.
     """
     flags = _BASE | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
-    text = joined(pattern)
+    text = trimmed(joined(pattern))
     for form in (text, text.replace(_START, r"\xff?")):
-        for extra in (0, hyperscan.HS_FLAG_PREFILTER):
-            expression = Expression(form, flags | extra)
-            if _compiles([expression]):
-                return expression
-    return None
+        parts = _parts(form, flags, _MAX_PARTINGS)
+        if parts:
+            return parts
+    return []
+
+
+def _parts(text: str, flags: int, partings: int) -> list[Expression]:
+    expression = Expression(text, flags)
+    if _compiles([expression]):
+        return [expression]
+    pair = halves(text) if partings and len(text) > _PARTED_CHARS else None
+    if pair is None:
+        return []
+    found: list[Expression] = []
+    for half in pair:
+        parts = _parts(half, flags, partings - 1)
+        if not parts:
+            return []
+        found += parts
+    return found
+
+
+#: An expression is parted into at most 2 to this many, and only where it is so long.
+_MAX_PARTINGS = 2
+_PARTED_CHARS = 256
 
 
 def compile_group(
@@ -95,36 +117,34 @@ def compile_group(
 ) -> tuple[list[int], hyperscan.Database | None]:
     """Compile patterns, given with whether case counts for nothing, to one database.
 
-    Returns the numbers of those that are in it, in its order. Nearly always all compile at once;
-    what Hyperscan refuses is found by halving, and replaced by what it takes, or left out.
+    Returns, for each expression of the database, the number of the pattern that it stands for.
+    What Hyperscan refuses is found by halving, and replaced by what it takes, or left out.
     """
-    plain: list[Expression | None] = [_plain(pattern, case) for pattern, case in patterns]
     if not patterns:
         return [], None
-    try:
-        return list(range(len(plain))), compile_database([e for e in plain if e is not None])
-    except hyperscan.HyperscanError:
-        doubtful = [n for n, (text, _) in enumerate(patterns) if not _LITERAL.fullmatch(text)]
-        for number in _refused(doubtful, plain):
-            plain[number] = usable(patterns[number][0], ignore_case=patterns[number][1])
-    numbers = [number for number, expression in enumerate(plain) if expression is not None]
-    kept = [expression for expression in plain if expression is not None]
+    expressions = [[_plain(pattern, case)] for pattern, case in patterns]
+    doubtful = [n for n, (text, _) in enumerate(patterns) if not _LITERAL.fullmatch(text)]
+    for number in _refused(doubtful, expressions):
+        expressions[number] = usable(patterns[number][0], ignore_case=patterns[number][1])
+    numbers = [number for number, made in enumerate(expressions) for _ in made]
+    kept = [expression for made in expressions for expression in made]
     return numbers, compile_database(kept) if kept else None
 
 
 #: A text written for both engines: nothing to refuse.
-_LITERAL = re.compile(r"(?:\\x[0-9a-f]{2}|[A-Za-z0-9])*")
+_LITERAL = re.compile(r"(?:\\x[0-9a-f]{2}|[A-Za-z0-9])+")
 
 
 def _plain(pattern: str, ignore_case: bool) -> Expression:
     flags = _BASE | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
-    return Expression(joined(pattern), flags)
+    if _LITERAL.fullmatch(pattern):
+        flags |= hyperscan.HS_FLAG_SINGLEMATCH
+    return Expression(trimmed(joined(pattern)), flags)
 
 
-def _refused(numbers: Sequence[int], expressions: Sequence[Expression | None]) -> list[int]:
+def _refused(numbers: Sequence[int], expressions: Sequence[list[Expression]]) -> list[int]:
     """Return which of some expressions Hyperscan does not compile."""
-    chosen = [e for e in (expressions[n] for n in numbers) if e is not None]
-    if not chosen or _compiles(chosen):
+    if not numbers or _compiles([expressions[number][0] for number in numbers]):
         return []
     if len(numbers) == 1:
         return list(numbers)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import hyperscan
 from cnaf.signatures.seclang.prefilter import SEPARATOR, join
+from cnaf.signatures.seclang.regexes import LimitReachedError, compile_regex
+from cnaf.signatures.seclang.syntax import Place as SourcePlace
 from cnaf.signatures.seclang.variants import Variants
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ _JOINED_WORDS = WORD_BYTES + SEPARATOR
 #: microsecond each this is some milliseconds.
 _MAX_HITS = 50_000
 
+#: Expressions of groups were checked when rules were loaded.
+_NOWHERE = SourcePlace("compiled rules", 1)
+
 Place = tuple[int, int]
 
 
@@ -36,9 +41,10 @@ class Group:
 
     ``index`` gives the rules of each expression of ``database``, ``suspicious`` those that may
     match any value with a sign in it, ``pipelines`` the transformations for each variable.
+    ``slow`` are expressions for PCRE, with whether case counts for nothing and their rules.
     """
 
-    __slots__ = ("database", "index", "pipelines", "suspicious")
+    __slots__ = ("database", "index", "pipelines", "slow", "suspicious")
 
     def __init__(
         self,
@@ -46,9 +52,10 @@ class Group:
         index: tuple[tuple[Place, ...], ...],
         pipelines: Mapping[str, tuple[tuple[str, ...], ...]],
         suspicious: tuple[Place, ...],
+        slow: tuple[tuple[str, bool, tuple[Place, ...]], ...] = (),
     ) -> None:
         self.database, self.index = database, index
-        self.pipelines, self.suspicious = pipelines, suspicious
+        self.pipelines, self.suspicious, self.slow = pipelines, suspicious, slow
 
 
 class Scanner:
@@ -58,15 +65,27 @@ class Scanner:
     makes those of any variable's.
     """
 
-    __slots__ = ("_all", "_database", "_hits", "_index", "_on_hit", "_suspicious", "variants")
+    __slots__ = (
+        "_all",
+        "_database",
+        "_hits",
+        "_index",
+        "_on_hit",
+        "_slow",
+        "_suspicious",
+        "variants",
+    )
 
     def __init__(self, group: Group) -> None:
         self._database = group.database
         self._index = group.index
         self._suspicious = group.suspicious
-        self._all = frozenset(place for places in group.index for place in places) | frozenset(
-            group.suspicious
-        )
+        self._slow = [
+            (compile_regex(pattern, _NOWHERE, ignore_case=ignore_case).search, places)
+            for pattern, ignore_case, places in group.slow
+        ]
+        indexed = [*group.index, group.suspicious, *(places for _, _, places in group.slow)]
+        self._all = frozenset(place for places in indexed for place in places)
         self.variants = {name: Variants(names) for name, names in group.pipelines.items()}
         self.variants[""] = Variants({p for names in group.pipelines.values() for p in names})
         self._hits: list[int] = []
@@ -88,6 +107,12 @@ class Scanner:
         found: set[Place] = set()
         if self._suspicious and joined.translate(None, _JOINED_WORDS):
             found.update(self._suspicious)
+        for search, places in self._slow:
+            try:
+                if search(joined) is not None:
+                    found.update(places)
+            except LimitReachedError:
+                found.update(places)
         if self._database is None:
             return found
         hits = self._hits

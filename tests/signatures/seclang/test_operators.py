@@ -11,7 +11,7 @@ from cnaf.signatures.seclang.regexes import MATCH_LIMIT
 from cnaf.signatures.seclang.scanner import WORD_BYTES
 from cnaf.signatures.seclang.syntax import Place
 from cnaf.signatures.seclang.transaction import Transaction
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 PLACE = Place("test", 1)

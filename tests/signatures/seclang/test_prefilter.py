@@ -36,10 +36,21 @@ def test_a_match_beside_another_expressions_is_not_lost() -> None:
 
 
 def test_what_hyperscan_cannot_say_is_asked_for_less_or_not_at_all() -> None:
-    assert usable(r".x(?:a|^b)", ignore_case=False) is not None
-    assert usable(r"a(?=b)", ignore_case=True) is not None
-    assert usable(r"a*", ignore_case=False) is None
+    assert usable(r".x(?:a|^b)", ignore_case=False)
+    assert not usable(r"a(?=b)", ignore_case=True)
+    assert not usable(r"a*", ignore_case=False)
     assert found(["a*", "b"], [b"c"]) == {0}
+
+
+def test_what_is_too_large_is_parted() -> None:
+    """Rules against shell commands allow for quotes and variables between any two letters."""
+    gap = r"""["')\\]*(?:(?:(?:\|\||&&)\s*)?\$[!#\(\*\-0-9?@_a-z{]*)?\\?"""
+    source = random.Random(1)
+    words = ["".join(source.choice("abcdefghij") for _ in range(6)) for _ in range(60)]
+    pattern = f"(?i)x(?:{'|'.join(gap.join(word) for word in words)})y"
+    assert len(usable(pattern, ignore_case=False)) > 1
+    evasion = "x" + "'".join(words[50]) + "y"
+    assert found([pattern, "none"], [b"a", evasion.encode()]) == {0}
 
 
 ATOMS = [
