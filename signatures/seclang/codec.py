@@ -23,7 +23,6 @@ def folded_to_json(folded: Folded) -> dict[str, Any]:
     return {
         "phases": [[_unit_to_json(unit) for unit in phase] for phase in folded.phases],
         "initial": [[k.decode("latin-1"), v.decode("latin-1")] for k, v in folded.initial.items()],
-        "forgets": sorted(folded.forgets),
     }
 
 
@@ -32,7 +31,6 @@ def folded_from_json(data: dict[str, Any]) -> Folded:
     return Folded(
         tuple(tuple(_unit_from_json(unit) for unit in phase) for phase in data["phases"]),
         {k.encode("latin-1"): v.encode("latin-1") for k, v in data["initial"]},
-        frozenset(data["forgets"]),
     )
 
 

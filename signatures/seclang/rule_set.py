@@ -121,7 +121,6 @@ def assemble(
                 markers[unit.name] = len(rules)
                 continue
             rule = CompiledRule(unit, settings, read_lines, readers, known)
-            rule.keeps_matched = unit.id not in folded.forgets
             if index is None:
                 builder.add(number, len(rules), unit, rule)
             rules.append(rule)

@@ -229,7 +229,7 @@ class CompiledRule:
     __slots__ = (
         "_disruptive", "_is_quiet", "_is_settled_whole", "_logdata", "_logs", "_message", "_place",
         "_readers", "_settled", "_severity", "_status", "_url", "id", "is_shortened",
-        "keeps_matched", "key", "link", "phase", "tag_set", "tags",
+        "key", "link", "phase", "tag_set", "tags",
     )  # fmt: skip
 
     def __init__(
@@ -263,9 +263,6 @@ class CompiledRule:
         self._status = int(status) if status and status.isdigit() else None
         url = self._disruptive[1] if self._disruptive[0] == "redirect" else ""
         self._url = compile_text(url, place, meta)
-        #: Whether nothing stood between this rule and the one before that would have forgotten
-        #: what matched there.
-        self.keeps_matched = False
         #: Whether a match does nothing but set variables.
         self._is_quiet = not (
             self._logs

@@ -138,7 +138,6 @@ def test_matched_variables_are_those_of_the_chain(run: Run, get: Get) -> None:
         'SecRule ARGS "@rx x" "id:1,phase:2,pass,log,chain"\n'
         '  SecRule MATCHED_VARS "@streq xy" "chain"\n'
         '  SecRule MATCHED_VAR_NAME "@streq MATCHED_VARS:ARGS:b" ""\n'
-        'SecRule ARGS "@streq none" "id:9,phase:2,pass"\n'
         'SecRule ARGS "@rx x" "id:2,phase:2,pass,log,chain"\n'
         '  SecRule &MATCHED_VARS "@eq 2" ""\n'
     )
@@ -205,6 +204,13 @@ def test_interruptions(run: Run, get: Get) -> None:
     assert outcome.interruption == Interruption(1, "deny", 404)
     assert ids(run(deny.format("allow"), request)) == [1]
     assert run("SecRuleEngine Off\n" + deny.format("deny"), request).matches == ()
+
+
+def test_bodies_are_looked_at_unless_that_is_off(post: Post) -> None:
+    rule = 'SecRuleEngine On\nSecRule ARGS "@eq 1" "id:1,phase:2,pass,log"\n'
+    for text, expected in ((rule, [1]), ("SecRequestBodyAccess Off\n" + rule, [])):
+        outcome = Engine(load_rules([Text("test", text)])).evaluate(post(b"a=1"))
+        assert ids(outcome) == expected
 
 
 def test_default_transformations_hold_without_t_none(run: Run, get: Get) -> None:
