@@ -51,20 +51,24 @@ class Transformation:
         return bool(self.acts_on & traits)
 
 
-def traits_of(value: bytes) -> int:
-    """Return the traits of one value."""
+def traits_of(value: bytes, wanted: int = -1) -> int:
+    """Return the traits of one value, as far as they are wanted."""
     traits = _ALWAYS
-    if b"0x" in value or b"0X" in value:
+    if wanted & _HEX_NUMBER and (b"0x" in value or b"0X" in value):
         traits |= _HEX_NUMBER
     if b"--" in value:
         traits |= _COMMENT
     odd = value.translate(None, _PLAIN)
     if odd:
-        traits |= _odd_traits(value, odd)
+        traits |= _odd_traits(value, odd, wanted)
     # Blanks and what follows a NUL do not count, so with those any length will do.
-    if (len(value) % 4 == 0 or traits & (_SPACE | _NUL)) and _WHOLE_BASE64.match(value) is not None:
+    if (
+        wanted & _BASE64
+        and (len(value) % 4 == 0 or traits & (_SPACE | _NUL))
+        and _WHOLE_BASE64.match(value) is not None
+    ):
         traits |= _BASE64
-    return traits
+    return traits & wanted
 
 
 def is_plain(value: bytes) -> bool:
@@ -76,7 +80,7 @@ def is_plain(value: bytes) -> bool:
 WHOLE_TRAITS = _ALWAYS | _BASE64 | _COMMENT | _HEX_NUMBER
 
 
-def _odd_traits(value: bytes, odd: bytes) -> int:
+def _odd_traits(value: bytes, odd: bytes, wanted: int) -> int:
     """Return the traits that the odd bytes of a value make."""
     traits = 0
     if b"%" in odd or b"+" in odd:
@@ -93,13 +97,13 @@ def _odd_traits(value: bytes, odd: bytes) -> int:
         traits |= _HIGH
     if len(odd.translate(None, _SPACES)) != len(odd):
         traits |= _SPACE
-        if _RUNS_TO_CHANGE.search(value) is not None:
+        if wanted & _RUN and _RUNS_TO_CHANGE.search(value) is not None:
             traits |= _RUN
-    if _SHELL_SIGNS.search(value) is not None:
+    if wanted & _SHELL and _SHELL_SIGNS.search(value) is not None:
         traits |= _SHELL
-    if (b"/" in odd or b"." in odd) and _PATH_SIGNS.search(value) is not None:
+    if wanted & _PATH and (b"/" in odd or b"." in odd) and _PATH_SIGNS.search(value) is not None:
         traits |= _PATH
-    if _COMMENT_SIGNS.search(value) is not None:
+    if wanted & _COMMENT and _COMMENT_SIGNS.search(value) is not None:
         traits |= _COMMENT
     return traits
 
