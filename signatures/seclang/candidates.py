@@ -30,7 +30,6 @@ _LATE: dict[str, Callable[[Transaction], Iterable[bytes]]] = {
     "FILES": lambda t: [value for pair in t.multipart.files for value in pair],
     "FILES_NAMES": lambda t: t.multipart.file_names,
     "MULTIPART_PART_HEADERS": lambda t: [line for _, line in t.multipart.part_headers],
-    "REQUEST_BODY": lambda t: (t.body,),
     "XML": lambda t: [*t.xml_text, *t.xml_attributes],
 }
 
@@ -56,6 +55,7 @@ class Candidates:
             for name in groups["arguments"].pipelines
             if name in _LATE
         ]
+        self._body = Scanner(groups["body"]).scan if groups["body"].pipelines else None
         self._headers = Scanner(groups["headers"]).scan
         self._collections = rules.index.collections
         self._any_header = rules.index.header_rules.get(b"", _NO_RULES)
@@ -92,7 +92,8 @@ class Candidates:
             for value in _LATE[name](t):
                 texts.add(value)
                 add_variants(texts, value)
-        return self._scan_pairs(t.args[len(t.args_get) :], texts)
+        found = self._scan_pairs(t.args[len(t.args_get) :], texts)
+        return found if self._body is None else found | self._body((t.body,))
 
     def of_header(self, field: HeaderField) -> tuple[tuple[int, int], ...]:
         """Return the rules that a header field, looked at alone, does match, or may.

@@ -25,12 +25,14 @@ _ADDRESS = frozenset((
 _HEADERS = frozenset(("REQUEST_HEADERS", "REQUEST_HEADERS_NAMES"))
 _ARGUMENTS = frozenset((
     "ARGS", "ARGS_GET", "ARGS_GET_NAMES", "ARGS_NAMES", "ARGS_POST", "ARGS_POST_NAMES", "FILES",
-    "FILES_NAMES", "MULTIPART_PART_HEADERS", "REQUEST_BODY", "REQUEST_COOKIES",
+    "FILES_NAMES", "MULTIPART_PART_HEADERS", "REQUEST_COOKIES",
     "REQUEST_COOKIES_NAMES", "XML",
 ))  # fmt: skip
-#: The groups by name, with the variables that belong to each.
-GROUPS = {"address": _ADDRESS, "arguments": _ARGUMENTS, "headers": _HEADERS}
-_SCANNED = _ADDRESS | _ARGUMENTS | _HEADERS
+_BODY = frozenset(("REQUEST_BODY",))
+#: The groups by name, with the variables that belong to each. A body as a whole is long and few
+#: rules look at it, so it is no argument.
+GROUPS = {"address": _ADDRESS, "arguments": _ARGUMENTS, "body": _BODY, "headers": _HEADERS}
+_SCANNED = _ADDRESS | _ARGUMENTS | _BODY | _HEADERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def _full_width(low: int, high: bytes) -> int:
 
 
 def _url_decode_uni(value: bytes) -> bytes:
-    return _URL_UNI.sub(_url_uni, value)
+    return _URL_UNI.sub(_url_uni, value) if b"%" in value or b"+" in value else value
 
 
 def _url_uni(match: re.Match[bytes]) -> bytes:
@@ -155,7 +155,7 @@ _LONG_DIGITS = 20
 
 
 def _html_entity_decode(value: bytes) -> bytes:
-    return _ENTITY.sub(_entity, value)
+    return _ENTITY.sub(_entity, value) if b"&" in value else value
 
 
 def _entity(match: re.Match[bytes]) -> bytes:
@@ -184,7 +184,7 @@ _JS = re.compile(
 
 
 def _js_decode(value: bytes) -> bytes:
-    return _JS.sub(_js, value)
+    return _JS.sub(_js, value) if b"\\" in value else value
 
 
 def _js(match: re.Match[bytes]) -> bytes:
@@ -201,7 +201,7 @@ _CSS = re.compile(rb"\\(?:([0-9a-fA-F]{1,6})[ \t-\r]?|(\n)|(.)|\Z)", re.DOTALL)
 
 
 def _css_decode(value: bytes) -> bytes:
-    return _CSS.sub(_css, value)
+    return _CSS.sub(_css, value) if b"\\" in value else value
 
 
 def _css(match: re.Match[bytes]) -> bytes:
@@ -219,7 +219,7 @@ _ANSI_ESCAPED = _ESCAPED | {b"\\": b"\\", b"?": b"?", b"'": b"'", b'"': b'"'}
 
 
 def _escape_seq_decode(value: bytes) -> bytes:
-    return _ANSI.sub(_ansi, value)
+    return _ANSI.sub(_ansi, value) if b"\\" in value else value
 
 
 def _ansi(match: re.Match[bytes]) -> bytes:
@@ -302,6 +302,8 @@ def _utf8_to_unicode(value: bytes) -> bytes:
     Behind one that UTF-8 forbids its first byte stays; the first byte of one that breaks off goes
     away, and so does a NUL but at the end: so libmodsecurity has it.
     """
+    if value.isascii() and b"\0" not in value:
+        return value
     return _UTF8.sub(_code_point, value)
 
 
@@ -335,7 +337,7 @@ def _compress_whitespace(value: bytes) -> bytes:
 
 
 def _replace_comments(value: bytes) -> bytes:
-    return _C_COMMENT.sub(b" ", value)
+    return _C_COMMENT.sub(b" ", value) if b"/*" in value else value
 
 
 _COMMENT_START = re.compile(rb"/\*|<!--|--|#")
@@ -376,11 +378,13 @@ def _cmd_blank(match: re.Match[bytes]) -> bytes:
 
 
 def _normalize_path(value: bytes) -> bytes:
-    return _normalized(value, _SLASHES) if value else value
+    return _normalized(value, _SLASHES) if _PATH_SIGNS.search(value) is not None else value
 
 
 def _normalize_path_win(value: bytes) -> bytes:
-    return _normalized(value, _ANY_SLASHES) if value else value
+    if b"\\" not in value and _PATH_SIGNS.search(value) is None:
+        return value
+    return _normalized(value, _ANY_SLASHES)
 
 
 _SLASHES = re.compile(rb"([^/]*)(/*)")
