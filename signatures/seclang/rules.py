@@ -213,6 +213,7 @@ class Link:
             if matcher.negated:
                 return False
         t.matched.append((label if name is None else label + b":" + name, seen))
+        t.found = captures[0] if captures else None
         for assign in self._assignments:
             assign(t)
         return True
@@ -339,7 +340,11 @@ class CompiledRule:
 
     def _match(self, t: Transaction) -> Match:
         variable, value = t.matched[-1] if t.matched else (b"", b"")
-        shown = value[:MAX_SHOWN]
+        start = max(value.find(t.found), 0) if t.found else 0
+        cut = max(start - MAX_SHOWN // 4, 0) if len(value) > MAX_SHOWN else 0
+        shown = value[cut : cut + MAX_SHOWN]
+        start -= cut
+        end = min(start + len(t.found), len(shown)) if t.found else len(shown)
         return Match(
             self.id,
             self._message(t).decode("utf-8", "replace"),
@@ -348,8 +353,8 @@ class CompiledRule:
             self.phase,
             variable.decode("utf-8", "replace"),
             shown,
-            0,
-            len(shown),
+            start,
+            end,
             self._logdata(t)[:MAX_SHOWN].decode("utf-8", "replace"),
             self._place.file,
             self._place.line,

@@ -93,7 +93,7 @@ class Transaction:
     __slots__ = (
         "allow", "args", "args_combined_size", "args_get", "args_post", "body", "body_access",
         "collections", "cookies", "engine_mode", "exclusions", "failed_at",
-        "files_combined_size", "force_body_variable", "header_pairs", "headers",
+        "files_combined_size", "force_body_variable", "found", "header_pairs", "headers",
         "highest_severity", "inbound_data_error", "interruption", "is_limited", "limits",
         "marker", "matched", "matches", "method", "multipart", "path", "pcre_errors", "peer",
         "processor", "protocol", "query", "reqbody_error", "reqbody_error_message",
@@ -153,6 +153,8 @@ class Transaction:
         self.collections: dict[tuple[str, bytes], bytes] = {}
         self.exclusions: Exclusions | None = None
         self.matched: Pairs = []
+        #: What the operator found in the value that matched last.
+        self.found: bytes | None = None
         self.highest_severity = 255
         self.marker: str | None = None
         self.failed_at = 0
