@@ -142,6 +142,10 @@ class Link:
             return lambda t: any(value not in failed for _, value in only(t))
         return lambda t: any(value not in failed for fetch in fetches for _, value in fetch(t))
 
+    def pipelines(self) -> Iterable[tuple[str, ...]]:
+        """Return the transformations behind which values are tested."""
+        return self.pipeline.prefixes() if self._multi else (self.pipeline.names,)
+
     def may_match(self, t: Transaction) -> bool:
         """Whether any target of the transaction matches, as far as this can be told beforehand."""
         matcher = self.matcher

@@ -61,8 +61,8 @@ class Group:
 class Scanner:
     """Finds the candidates of one group. Not thread-safe: hits gather in one list.
 
-    ``variants`` holds what makes the variants of a variable's values, under the empty name what
-    makes those of any variable's.
+    ``variants`` holds what makes the variants of a variable's values, ``any_variants`` makes those
+    of any variable's.
     """
 
     __slots__ = (
@@ -73,6 +73,7 @@ class Scanner:
         "_on_hit",
         "_slow",
         "_suspicious",
+        "any_variants",
         "variants",
     )
 
@@ -86,15 +87,16 @@ class Scanner:
         ]
         indexed = [*group.index, group.suspicious, *(places for _, _, places in group.slow)]
         self._all = frozenset(place for places in indexed for place in places)
-        self.variants = {name: Variants(names) for name, names in group.pipelines.items()}
-        self.variants[""] = Variants({p for names in group.pipelines.values() for p in names})
+        pipelines = group.pipelines
+        self.variants = {name: Variants(names) for name, names in pipelines.items()}
+        self.any_variants = Variants({p for names in pipelines.values() for p in names})
         self._hits: list[int] = []
         self._on_hit = _collector(self._hits)
 
     def scan(self, values: Iterable[bytes]) -> set[Place]:
         """Return the rules of which something was found in any of the values."""
         texts = set(values)
-        add = self.variants[""].add_to
+        add = self.any_variants.add_to
         for value in tuple(texts):
             add(texts, value)
         return self.find(texts)

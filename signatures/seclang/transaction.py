@@ -46,7 +46,8 @@ def _uri_decode(value: bytes) -> bytes:
 class HeaderField:
     """One header field: its name in lower case, the pair as it came, and what it holds.
 
-    ``candidates`` are the rules, by phase and number, that may match it.
+    ``candidates`` are the rules, by phase and number, that may match it, None where that is not
+    known.
     """
 
     __slots__ = ("candidates", "cookies", "name", "pair", "processor")
@@ -55,7 +56,7 @@ class HeaderField:
         self.name, self.pair = name, pair
         self.cookies: tuple[tuple[bytes, bytes], ...] = ()
         self.processor = b""
-        self.candidates: tuple[tuple[int, int], ...] = ()
+        self.candidates: tuple[tuple[int, int], ...] | None = None
 
 
 def read_field(pair: tuple[bytes, bytes]) -> HeaderField:
