@@ -70,7 +70,7 @@ class IndexBuilder:
             group: {} for group in GROUPS
         }
         self._pipelines: dict[str, dict[str, set[tuple[str, ...]]]] = {g: {} for g in GROUPS}
-        self._suspicious: dict[str, list[tuple[int, int]]] = {group: [] for group in GROUPS}
+        self._suspicious: dict[str, dict[bytes, list[tuple[int, int]]]] = {g: {} for g in GROUPS}
 
     def add(self, phase: int, number: int, chain: Chain, rule: CompiledRule) -> None:
         """Enter one rule."""
@@ -79,7 +79,7 @@ class IndexBuilder:
         if (
             matcher is None
             or matcher.negated
-            or not (matcher.implied or matcher.needs_sign)
+            or not (matcher.implied or matcher.harmless)
             or phase > 1
             or any(v.collection not in _SCANNED or v.is_count for v in targets)
         ):
@@ -111,8 +111,8 @@ class IndexBuilder:
         for variable in chain.head.variables:
             if variable.collection in GROUPS[group] and not variable.is_exclusion:
                 self._pipelines[group].setdefault(_slot(variable), set()).update(names)
-        if matcher.needs_sign:
-            self._suspicious[group].append(place)
+        if matcher.harmless:
+            self._suspicious[group].setdefault(matcher.harmless, []).append(place)
         for implied in matcher.implied() if matcher.implied else ():
             key = (implied.pattern, implied.ignore_case)
             self._wanted[group].setdefault(key, []).append(place)
@@ -137,4 +137,5 @@ class IndexBuilder:
         )
         index = tuple(tuple(dict.fromkeys(wanted[keys[number]])) for number in numbers)
         pipelines = {v: tuple(sorted(p)) for v, p in sorted(self._pipelines[name].items())}
-        return Group(database, index, pipelines, tuple(self._suspicious[name]), slow)
+        suspicious = tuple((h, tuple(places)) for h, places in self._suspicious[name].items())
+        return Group(database, index, pipelines, suspicious, slow)

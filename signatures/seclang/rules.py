@@ -44,9 +44,11 @@ _FEW_VALUES = frozenset((
     "REQUEST_HEADERS", "REQUEST_METHOD", "REQUEST_PROTOCOL",
 ))  # fmt: skip
 #: Collections whose values come again with the next request: what failed once is remembered.
-_REMEMBERED = _FEW_VALUES | {"REQUEST_COOKIES", "REQUEST_COOKIES_NAMES"}
+_REMEMBERED = _FEW_VALUES | {
+    "ARGS", "ARGS_NAMES", "REQUEST_COOKIES", "REQUEST_COOKIES_NAMES", "REQUEST_FILENAME",
+}  # fmt: skip
 _MAX_REMEMBERED = 512
-_MAX_REMEMBERED_BYTES = 1024
+_MAX_REMEMBERED_BYTES = 512
 
 
 _NUMBERS = tuple(b"%d" % number for number in range(10))
@@ -105,7 +107,7 @@ class Link:
         #: Values that are words cannot match, and stay words.
         self._skips_words = (
             matcher is not None
-            and matcher.needs_sign
+            and bool(matcher.harmless)
             and not matcher.negated
             and self.pipeline.spares_words
         )

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WORD_BYTES", "Group", "Scanner"]
 
-#: Of these bytes alone no injection consists.
+#: Of these bytes alone no injection consists, whatever language.
 WORD_BYTES = bytes(c for c in range(0x80) if chr(c).isalnum()) + b"_"
-_JOINED_WORDS = WORD_BYTES + SEPARATOR
 
 #: Reports of one scan. A text that makes more makes all rules candidates; at a sixth of a
 #: microsecond each this is some milliseconds.
@@ -40,8 +39,9 @@ class Group:
     """What is compiled for the rules of one group. A rule is its phase and number there.
 
     ``index`` gives the rules of each expression of ``database``, ``suspicious`` those that may
-    match any value with a sign in it, ``pipelines`` the transformations for each variable.
-    ``slow`` are expressions for PCRE, with whether case counts for nothing and their rules.
+    match any value that is not of some bytes alone, ``pipelines`` the transformations for each
+    variable. ``slow`` are expressions for PCRE, with whether case counts for nothing and their
+    rules.
     """
 
     __slots__ = ("database", "index", "pipelines", "slow", "suspicious")
@@ -51,7 +51,7 @@ class Group:
         database: hyperscan.Database | None,
         index: tuple[tuple[Place, ...], ...],
         pipelines: Mapping[str, tuple[tuple[str, ...], ...]],
-        suspicious: tuple[Place, ...],
+        suspicious: tuple[tuple[bytes, tuple[Place, ...]], ...],
         slow: tuple[tuple[str, bool, tuple[Place, ...]], ...] = (),
     ) -> None:
         self.database, self.index = database, index
@@ -80,12 +80,13 @@ class Scanner:
     def __init__(self, group: Group) -> None:
         self._database = group.database
         self._index = group.index
-        self._suspicious = group.suspicious
+        self._suspicious = [(harmless + SEPARATOR, places) for harmless, places in group.suspicious]
         self._slow = [
             (compile_regex(pattern, _NOWHERE, ignore_case=ignore_case).search, places)
             for pattern, ignore_case, places in group.slow
         ]
-        indexed = [*group.index, group.suspicious, *(places for _, _, places in group.slow)]
+        indexed = [*group.index, *(places for _, places in group.suspicious)]
+        indexed += [places for _, _, places in group.slow]
         self._all = frozenset(place for places in indexed for place in places)
         pipelines = group.pipelines
         self.variants = {name: Variants(names) for name, names in pipelines.items()}
@@ -107,8 +108,9 @@ class Scanner:
         if joined.count(SEPARATOR) > len(texts):
             return set(self._all)
         found: set[Place] = set()
-        if self._suspicious and joined.translate(None, _JOINED_WORDS):
-            found.update(self._suspicious)
+        for harmless, places in self._suspicious:
+            if joined.translate(None, harmless):
+                found.update(places)
         for search, places in self._slow:
             try:
                 if search(joined) is not None:
