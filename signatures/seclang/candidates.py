@@ -61,9 +61,12 @@ class Candidates:
         self._collections = rules.index.collections
         self._any_header = rules.index.header_rules.get(b"", _NO_RULES)
         self._any_header_variants = self._variants_of(self._any_header)
-        self._header_variants = {
-            name: self._variants_of(self._looking(name))
+        self._looking_at = {
+            name: self._looking(name)
             for name in {name.lstrip(b"!") for name in rules.index.header_rules}
+        }
+        self._header_variants = {
+            name: self._variants_of(places) for name, places in self._looking_at.items()
         }
 
     def _variants_of(
@@ -100,7 +103,7 @@ class Candidates:
         texts: set[bytes] = set()
         looking: set[tuple[int, int]] = set()
         for field in fields:
-            rules = self._looking(field.name)
+            rules = self._looking_at.get(field.name, self._any_header)
             if rules:
                 looking |= rules
                 texts.update(field.pair)
