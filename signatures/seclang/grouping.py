@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnaf.signatures.seclang.prefilter import compile_group, joined
+from cnaf.signatures.seclang.prefilter import compile_group, for_pcre
 from cnaf.signatures.seclang.scanner import Group
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class IndexBuilder:
         keys = list(wanted)
         numbers, database = compile_group(keys)
         slow = tuple(
-            (joined(keys[number][0]), keys[number][1], tuple(dict.fromkeys(wanted[keys[number]])))
+            (for_pcre(keys[number][0]), keys[number][1], tuple(dict.fromkeys(wanted[keys[number]])))
             for number in sorted(set(range(len(keys))) - set(numbers))
         )
         index = tuple(tuple(dict.fromkeys(wanted[keys[number]])) for number in numbers)

@@ -42,7 +42,7 @@ _PIECE = re.compile(
     r"|\(\?[a-zA-Z-]*[:)]|.",
     re.DOTALL,
 )
-_START = r"(?:^|\xff)"
+_START, _END = r"(?:^|\xff)", r"(?:$|\xff)"
 _REWRITTEN = {
     ".": r"[^\xff]", "^": _START, "$": r"(?:$|\xff)", r"\A": _START, r"\G": _START,
     r"\z": r"(?:$|\xff)", r"\Z": r"(?:$|\xff)", r"\S": r"[^\s\xff]",
@@ -68,6 +68,21 @@ def joined(pattern: str) -> str:
     return _PIECE.sub(_rewrite, pattern)
 
 
+def for_pcre(pattern: str) -> str:
+    """Return the same for PCRE, where anchors take no byte."""
+    return joined(pattern).replace(_START, r"(?:^|(?<=\xff))").replace(_END, r"(?:$|(?=\xff))")
+
+
+def _is_for_pcre(pattern: str, text: str) -> bool:
+    """Whether Hyperscan would lose matches: of loops, or of word boundaries beside anchors."""
+    pieces = set(_PIECE.findall(pattern))
+    beside = not pieces.isdisjoint(_ANCHORS) and not pieces.isdisjoint((r"\b", r"\B"))
+    return beside or _LONG_LOOP.search(text) is not None
+
+
+_ANCHORS = ("^", "$", r"\A", r"\G", r"\z", r"\Z")
+
+
 def _rewrite(match: re.Match[str]) -> str:
     piece = match[0]
     if piece.startswith("[^"):
@@ -84,7 +99,7 @@ def usable(pattern: str, *, ignore_case: bool) -> list[Expression]:
     """
     flags = _BASE | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
     text = trimmed(joined(pattern))
-    if _LONG_LOOP.search(text) is not None:
+    if _is_for_pcre(pattern, text):
         return []
     for form in (text, text.replace(_START, r"\xff?")):
         parts = _parts(form, flags, _MAX_PARTINGS)
@@ -126,7 +141,7 @@ def compile_group(
         return [], None
     expressions = [[_plain(pattern, case)] for pattern, case in patterns]
     doubtful = [n for n, (text, _) in enumerate(patterns) if not _LITERAL.fullmatch(text)]
-    loops = {n for n in doubtful if _LONG_LOOP.search(expressions[n][0].pattern) is not None}
+    loops = {n for n in doubtful if _is_for_pcre(patterns[n][0], expressions[n][0].pattern)}
     for number in loops:
         expressions[number] = []
     for number in _refused([n for n in doubtful if n not in loops], expressions):

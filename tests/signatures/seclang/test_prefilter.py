@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from cnaf.signatures.seclang.prefilter import compile_group, join, joined, usable
+from cnaf.signatures.seclang.prefilter import compile_group, for_pcre, join, joined, usable
 from cnaf.signatures.seclang.regexes import compile_regex
 from cnaf.signatures.seclang.syntax import Place
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ def found(patterns: list[str], values: list[bytes]) -> set[int]:
     numbers, database = compile_group([(pattern, False) for pattern in patterns])
     text = join(values)
     slow = set(range(len(patterns))) - set(numbers)
-    hits = {n for n in slow if compile_regex(joined(patterns[n]), PLACE).search(text) is not None}
+    hits = {n for n in slow if compile_regex(for_pcre(patterns[n]), PLACE).search(text) is not None}
     if database is not None:
         database.scan(text, lambda number, *_rest: hits.add(numbers[number]) or None)
     return hits
