@@ -80,10 +80,8 @@ def _described(found: Recalibration, applied: bool) -> dict[str, object]:
 
 
 def _rate(rate: ReachedRate) -> dict[str, object]:
-    described: dict[str, object] = asdict(rate)
-    for name in ("plain", "body"):
-        described[name] = described[name] if rate.possible else None
-    return {**described, "rate": rate.rate}
+    thresholds = [t if t < float("inf") else None for t in rate.thresholds]
+    return {**asdict(rate), "thresholds": thresholds, "rate": rate.rate}
 
 
 def _print(found: Recalibration) -> None:

@@ -1,4 +1,4 @@
-"""``cnaf prior``: the general prior that fields back off to, and how it was made."""
+"""``cnaf prior``: what small corpora lean on, and how it was made."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cnaf.ci_plugin.options import CorpusPaths
 from cnaf.ci_plugin.output import err, out, plain, print_json_line
 from cnaf.ci_plugin.progress import progress_bars
+from cnaf.datasets.corpus import open_corpus
 from cnaf.learner.prior import make_prior, ordinary_corpus
+from cnaf.learner.reference import pack_reference, packaged_reference
+from cnaf.learner.rehearsal import make_reference, small_corpora
 from cnaf.models.errors import InputError
+from cnaf.models.exchange import Label
 from cnaf.models.prior import general_prior, unpack_prior
 from rich.table import Table
 
@@ -48,14 +53,7 @@ def make(
     with progress_bars(err) as progress:
         files = make_prior(values, sources, progress)
     prior = unpack_prior(files)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "prior.json").write_bytes(files.config)
-        (folder / "prior.safetensors").write_bytes(files.tensors)
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written: {error.strerror}", hint="name a folder that you may write"
-        ) from error
+    _write(folder, {"prior.json": files.config, "prior.safetensors": files.tensors})
     same = prior.digest == general_prior().digest
     out.print(
         f"Prior {prior.digest[:12]}: {len(files.tensors):,} bytes in {folder}, "
@@ -63,3 +61,46 @@ def make(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@app.command("reference")
+def reference(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Where reference.json and reference.safetensors go."),
+    ],
+    corpus: CorpusPaths,
+) -> None:
+    """Learn small corpora of a recorded site and make the reference of what the rest looks like.
+
+    Attacks of the corpus are left out. An equal corpus gives equal files.
+    """
+    traffic = open_corpus(corpus or [])
+    benign = [exchange for exchange in traffic if exchange.label is Label.BENIGN]
+    draws = small_corpora(benign)
+    with progress_bars(err) as progress:
+        made = make_reference(draws, progress)
+    facts = traffic.facts
+    files = pack_reference(
+        made,
+        {"corpus": facts.sha256, "exchanges": len(benign), "small corpora": len(draws)},
+    )
+    same = files == packaged_reference()
+    _write(folder, {"reference.json": files.config, "reference.safetensors": files.tensors})
+    out.print(
+        f"Reference of {len(draws)} small corpora: {len(files.tensors):,} bytes in {folder}, "
+        + ("the one of this release" if same else "not the one of this release"),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written: {error.strerror}", hint="name a folder that you may write"
+        ) from error

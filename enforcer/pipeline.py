@@ -24,6 +24,7 @@ while an attack on it shows in its values.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cnaf.enforcer.protocol import protocol_evidence
 from cnaf.models.exchange import Request
@@ -69,11 +70,20 @@ _ARTICLE = 400
 
 @dataclass(frozen=True, slots=True)
 class _Thresholds:
-    """Scores from which on to block a request without and with a body, and to alert on any."""
+    """Scores from which on to block, and to alert, by the category of the request."""
 
-    plain: float
-    body: float
-    alert: float
+    block: tuple[float, ...]
+    alert: tuple[float, ...]
+
+
+class _Anomaly(NamedTuple):
+    """What the model says of a request; for nearly all, nothing."""
+
+    alerts: bool
+    blocks: bool
+
+
+_ORDINARY = _Anomaly(False, False)
 
 
 class Inspector:
@@ -86,14 +96,13 @@ class Inspector:
         self._parser = RequestParser(policy.limits)
         self._engine = engine if policy.signatures else None
         self._scorer = Scorer(model) if model is not None and policy.model else None
-        infinity = float("inf")
-        self._thresholds = _Thresholds(infinity, infinity, infinity)
+        self._thresholds = _Thresholds((), ())
         if self._scorer is not None:
-            model = self._scorer.model
-            plain, body = model.blocking.thresholds(policy.target_fpr)
-            alert = model.calibration.threshold(policy.alert_fpr)
+            calibration = self._scorer.model.calibration
+            block = calibration.thresholds(policy.target_fpr)
+            alert = calibration.thresholds(policy.alert_fpr)
             # What may be blocked is worth an alert, whatever the two rates say.
-            self._thresholds = _Thresholds(plain, body, min(plain, body, alert))
+            self._thresholds = _Thresholds(block, tuple(map(min, block, alert)))
 
     def inspect(self, request: Request) -> Verdict:
         """Return the verdict on one request; never raises on its content."""
@@ -101,17 +110,29 @@ class Inspector:
         evidence = protocol_evidence(request, parsed)
         matches = self._engine.match(parsed) if self._engine is not None else ()
         score = self._scorer.score(parsed) if self._scorer is not None else None
-        if not (evidence or matches or (score and score.score >= self._thresholds.alert)):
+        anomaly = self._anomaly(parsed, score)
+        if not (evidence or matches or anomaly.alerts):
             # Nearly all traffic ends here.
             return _verdict(Action.PASS, (), score, None)
-        decided = self._decide(evidence, matches, score, parsed)
+        decided = self._decide(evidence, matches, score, parsed, anomaly)
         return self._explained(decided, evidence, matches, score, parsed)
 
     def p_value(self, verdict: Verdict) -> float | None:
         """Return the p-value of a verdict's score; the hot path leaves it out of a pass."""
         if verdict.score is None or self._scorer is None:
             return None
-        return self._scorer.model.calibration.p_value(verdict.score)
+        return self._scorer.model.calibration.categories[verdict.category].p_value(verdict.score)
+
+    def _anomaly(self, parsed: ParsedRequest, score: Score | None) -> _Anomaly:
+        """Hold what is firm about a score against the thresholds of its kind of request."""
+        if score is None or self._scorer is None:
+            return _ORDINARY
+        alert = self._thresholds.alert[score.category]
+        # The whole score is at least what is firm of it, and nearly always small.
+        if score.score < alert:
+            return _ORDINARY
+        firm = self._scorer.blockable(parsed, score)
+        return _Anomaly(firm >= alert, firm >= self._thresholds.block[score.category])
 
     def _decide(
         self,
@@ -119,44 +140,40 @@ class Inspector:
         matches: tuple[SignatureMatch, ...],
         score: Score | None,
         parsed: ParsedRequest,
+        anomaly: _Anomaly,
     ) -> Action:
         best = _strongest(evidence, matches)
-        anomaly = score.score if score is not None else 0.0
-        limits = self._thresholds
-        extreme = (
-            score is not None
-            and self._scorer is not None
-            and self._scorer.blockable(parsed, score)
-            >= (limits.body if parsed.body_bytes else limits.plain)
-        )
-        if extreme or best is Confidence.HIGH:
+        if anomaly.blocks or best is Confidence.HIGH:
             decided = Action.BLOCK
         elif best is Confidence.MEDIUM:
             sanity = any(e.confidence is Confidence.MEDIUM for e in evidence)
-            supported = (sanity and anomaly >= limits.alert) or self._supported(
-                matches, score, parsed
+            supported = (sanity and anomaly.alerts) or self._supported(
+                matches, score, parsed, anomaly
             )
             decided = Action.BLOCK if supported else Action.ALERT
         else:
-            decided = Action.ALERT if anomaly >= limits.alert else Action.PASS
+            decided = Action.ALERT if anomaly.alerts else Action.PASS
         if decided is Action.BLOCK and self.policy.action is Action.ALERT:
             return Action.ALERT
         return decided
 
     def _supported(
-        self, matches: tuple[SignatureMatch, ...], score: Score | None, parsed: ParsedRequest
+        self,
+        matches: tuple[SignatureMatch, ...],
+        score: Score | None,
+        parsed: ParsedRequest,
+        anomaly: _Anomaly,
     ) -> bool:
         """Whether the model, too, speaks against a field that a medium rule matched in."""
         if score is None or self._scorer is None:
             return False
-        odd_request = score.score >= self._thresholds.alert
         values = dict(zip(score.indices, score.values.tolist(), strict=True))
         for match in matches:
             if match.confidence is not Confidence.MEDIUM:
                 continue
             field = parsed.fields[match.field_index]
             said = self._scorer.speaks_against(match.rule.id, field, score)
-            odd = odd_request or values.get(match.field_index, 0.0) >= _ODD_VALUE
+            odd = anomaly.alerts or values.get(match.field_index, 0.0) >= _ODD_VALUE
             article = is_prose(field) and len(field.value) > _ARTICLE
             if said or (said is None and odd and not article):
                 return True
@@ -175,7 +192,8 @@ class Inspector:
         p_value = None
         if score is not None and self._scorer is not None:
             model = self._scorer.model
-            p_value = model.calibration.p_value(score.score)
+            firm = self._scorer.blockable(parsed, score)
+            p_value = model.calibration.categories[score.category].p_value(firm)
             if decided is not Action.PASS:
                 found.extend(explain(model, parsed, score, limit=limit))
         # What decided comes first, so that a flood of small things cannot push it out.
@@ -196,7 +214,8 @@ def _verdict(
 ) -> Verdict:
     if score is None:
         return Verdict(action, evidence)
-    return Verdict(action, evidence, score.score, p_value, f"{score.method} {score.template}")
+    endpoint = f"{score.method} {score.template}"
+    return Verdict(action, evidence, score.score, p_value, endpoint, score.category)
 
 
 def _signature_evidence(match: SignatureMatch, parsed: ParsedRequest, limit: int) -> Evidence:

@@ -28,18 +28,13 @@ POISONED = (0.0, 0.01, 0.05)
 
 @dataclass(frozen=True, slots=True)
 class SmallPoint:
-    """A model of ``size`` requests, one of several draws, on sessions that were not drawn.
-
-    ``possible`` says whether so few requests can promise the target at all; else the model alone
-    blocks nothing.
-    """
+    """A model of ``size`` requests, one of several draws, on sessions that were not drawn."""
 
     application: str
     size: int
     draw: int
     target: float
     pipeline: str
-    possible: bool
     attacks: Rate
     benign: Rate
 
@@ -95,12 +90,9 @@ def small_corpus(
     good, bad = _sample(rest), _sample(attacks)
     points = []
     for target in _TARGETS:
-        possible = min(model.blocking.thresholds(target)) < float("inf")
         for pipeline, inspector in _inspectors(model, target):
             found, alarms = _blocked(inspector, bad), _blocked(inspector, good)
-            points.append(
-                SmallPoint(application, size, draw, target, pipeline, possible, found, alarms)
-            )
+            points.append(SmallPoint(application, size, draw, target, pipeline, found, alarms))
     return tuple(points)
 
 

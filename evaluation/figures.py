@@ -52,7 +52,6 @@ def evaluation_to_dict(evaluation: Evaluation) -> dict[str, Any]:
         "folds": evaluation.folds,
         "quick": evaluation.quick,
         "missing": list(evaluation.missing),
-        "unpromised": list(evaluation.unpromised),
         "left_out": {name: dict(counts) for name, counts in evaluation.left_out.items()},
         "data_sets": [_result_dict(result) for result in evaluation.results],
         "ablation": [
@@ -63,7 +62,7 @@ def evaluation_to_dict(evaluation: Evaluation) -> dict[str, Any]:
         ],
         "small_corpora": [
             {"application": p.application, "size": p.size, "draw": p.draw, "target": p.target,
-             "pipeline": p.pipeline, "possible": p.possible, "attacks": _rate(p.attacks),
+             "pipeline": p.pipeline, "attacks": _rate(p.attacks),
              "benign": _rate(p.benign)}
             for p in evaluation.small
         ],

@@ -22,7 +22,6 @@ from cnaf.evaluation.observations import (
     rates,
     seen_by,
 )
-from cnaf.learner.fit import split_calibration
 
 __all__ = [
     "ABLATION_TARGETS",
@@ -209,17 +208,19 @@ def ablation_rows(
 ) -> tuple[AblationRow, ...]:
     """Return each variant of the model, and the trivial baselines, at equal false positives.
 
-    Thresholds are set on these benign requests: as the model sets them, apart for requests with
-    and without a body, and one for all for the baselines.
+    Thresholds are set on these benign requests: apart for requests with and without a body for the
+    variants, and one for all for the baselines.
     """
     plain = [seen for seen in attacks if not seen.ambiguous]
-    bodies = np.array([seen.body for seen in benign])
-    each = np.arange(len(benign), dtype=np.int64)
     rows = []
     for at, part in enumerate(VARIANTS):
-        scores = np.array([seen.variants[at] for seen in benign], np.float64)
-        calibration = split_calibration(scores, bodies, each)
-        limits = [calibration.thresholds(target) for target in ABLATION_TARGETS]
+        limits = [
+            tuple(
+                least_threshold([s.variants[at] for s in benign if s.body == body], target)
+                for body in (False, True)
+            )
+            for target in ABLATION_TARGETS
+        ]
         rows.append(
             AblationRow(
                 part,

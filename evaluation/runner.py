@@ -76,11 +76,7 @@ class MutationRow:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All figures. ``observations`` are of what ``results`` counts.
-
-    ``unpromised`` names applications with too few requests for the target: there the model alone
-    blocks nothing.
-    """
+    """All figures. ``observations`` are of what ``results`` counts."""
 
     target_fpr: float
     folds: int
@@ -95,7 +91,6 @@ class Evaluation:
     mutations: tuple[MutationRow, ...]
     speed: Speed | None
     model_bytes: Mapping[str, int]
-    unpromised: tuple[str, ...]
     observations: tuple[Observation, ...]
 
 
@@ -143,7 +138,6 @@ def evaluate(options: Options, progress: Progress) -> Evaluation:
         mutations=_mutations(observations),
         speed=speed,
         model_bytes=sizes,
-        unpromised=tuple(dict.fromkeys(_application(t) for t in trials if not t.possible)),
         observations=tuple(counted),
     )
 

@@ -69,11 +69,6 @@ def _how(e: Evaluation) -> str:
         "have a visitor's.\n"
     ]
     lines += [f"- Not measured: {reason}" for reason in e.missing]
-    lines += [
-        f"- Too few requests of {name} for the target: there the model alone blocks nothing, and "
-        "its row at 1 % says what it would"
-        for name in e.unpromised
-    ]
     for name, counts in e.left_out.items():
         told = ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if count)
         if told:
@@ -159,12 +154,11 @@ def _small(e: Evaluation) -> str:
         rows.append(
             (
                 application, f"{target:.1%}", f"{size:,}", _NAMES[pipeline], str(len(points)),
-                f"{sum(p.possible for p in points)}",
                 _spread([p.attacks for p in points]), _spread([p.benign for p in points]),
             )
         )  # fmt: skip
     rows.sort(key=lambda row: (row[0], row[1], int(row[2].replace(",", "")), row[3]))
-    head = ("application", "target", "requests", "", "draws", "can promise it", "attacks blocked",
+    head = ("application", "target", "requests", "", "draws", "attacks blocked",
             "benign blocked")  # fmt: skip
     return (
         "Sessions drawn at random and taken whole, the last one up to the size; the others, and "

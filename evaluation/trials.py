@@ -51,15 +51,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What was observed; ``model_bytes`` is the size of the artifact.
-
-    ``possible`` says whether the corpus can promise the target; else the model alone blocks
-    nothing.
-    """
+    """What was observed; ``model_bytes`` is the size of the artifact."""
 
     observations: tuple[Observation, ...]
     model_bytes: int
-    possible: bool
 
 
 def split(data_set: DataSet, folds: int) -> tuple[tuple[tuple[Exchange, ...], ...], ...]:
@@ -110,7 +105,7 @@ def run_trial(trial: Trial, target_fpr: float) -> TrialResult:
     observer = _Observer(trial, model, target_fpr)
     observations = [observer.observe("", exchange) for exchange in trial.benign]
     observations += [observer.observe(name, exchange) for name, exchange in trial.attacks]
-    return TrialResult(tuple(observations), size, observer.possible)
+    return TrialResult(tuple(observations), size)
 
 
 class _Observer:
@@ -119,9 +114,8 @@ class _Observer:
         self._inspectors = inspectors(model, target_fpr)
         self._parser = RequestParser()
         self._scorer = Scorer(model)
-        self._thresholds = model.blocking.thresholds(target_fpr)
-        self._loose = model.blocking.thresholds(LOOSE_FPR)
-        self.possible = min(self._thresholds) < float("inf")
+        self._thresholds = model.calibration.thresholds(target_fpr)
+        self._loose = model.calibration.thresholds(LOOSE_FPR)
         self._variants = Variants(model, trial.train) if trial.ablated else None
         self._yardsticks = _yardsticks(trial.train)
         # Equal requests have equal verdicts, and some publishers repeat them.
@@ -149,16 +143,14 @@ class _Observer:
         parsed = self._parser.parse(request)
         score = self._scorer.score(parsed)
         blockable = self._scorer.blockable(parsed, score)
-        threshold = self._thresholds[parsed.body_bytes > 0]
         yardsticks = {name: measure(request) for name, measure in self._yardsticks.items()}
-        yardsticks[LOOSE] = blockable - self._loose[parsed.body_bytes > 0]
+        yardsticks[LOOSE] = blockable - self._loose[score.category]
         return Observation(
             application="", data_set="", name="", session="", key=b"", attack_class="",
             ambiguous=False,
             body=parsed.body_bytes > 0,
             actions=tuple(verdict.action for verdict in verdicts),
-            # A corpus too small for the target has no threshold; scores still have an order.
-            margin=blockable - (threshold if self.possible else 0.0),
+            margin=blockable - self._thresholds[score.category],
             yardsticks=yardsticks,
             why=tuple(_why(verdict) for verdict in verdicts),
             variants=self._variants.scores(parsed) if self._variants else _NONE,

@@ -40,6 +40,8 @@ _LOG_LINES = 12
 _LOG_CHARACTERS = 2_000
 #: An app that cannot do its work yet says so (503 while it starts, 500 without its database).
 _NOT_READY = 500
+#: A start that was cut short leaves requests at the engine, which still make what they ask for.
+_SETTLED_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +85,19 @@ def running_app(image: str, launch: Launch) -> Iterator[RunningApp]:
     digest = resolve_image_digest(image)
     run = secrets.token_hex(6)
     deadline = time.monotonic() + launch.ready_timeout_s
+    settled_s = _SETTLED_S
     with _unwound_by_sigterm(), engine() as client:
         try:
             start = _start_project if launch.compose else _start_alone
             with engine_errors(f"{image} cannot be started"):
                 container = start(client, image, launch, run)
+            settled_s = 0.0
             address, location = _wait(image, container, launch, deadline)
             if container_digest(container.id) != digest:
                 raise ImageError(f"the tag {image} moved while it was started", hint="run it again")
             yield RunningApp(image, digest, address, location, container)
         finally:
-            _remove(client, run)
+            _remove(client, run, settled_s)
 
 
 @contextlib.contextmanager
@@ -211,17 +215,34 @@ def _last_words(container: Any) -> str:
     return ""
 
 
-def _remove(client: Any, run: str) -> None:
-    for label in (f"{RUN_LABEL}={run}", f"{PROJECT_LABEL}=cnaf-{run}"):
-        chosen = {"label": label}
-        try:
-            with engine_errors(f"what run {run} started cannot be removed"):
-                for container in client.containers.list(all=True, filters=chosen):
+def _remove(client: Any, run: str, settled_s: float) -> None:
+    """Remove what carries the run's labels, until none of it was seen for ``settled_s`` seconds."""
+    labels = (f"{RUN_LABEL}={run}", f"{PROJECT_LABEL}=cnaf-{run}")
+    quiet_from = time.monotonic()
+    while True:
+        removed = [_remove_labelled(client, label) for label in labels]
+        if any(removed):
+            quiet_from = time.monotonic()
+        if time.monotonic() - quiet_from >= settled_s:
+            return
+        time.sleep(_POLL_S)
+
+
+def _remove_labelled(client: Any, label: str) -> bool:
+    """Remove what carries the label; return whether there was anything that could be removed."""
+    chosen = {"label": label}
+    removed = False
+    try:
+        with engine_errors(f"what carries the label {label} cannot be removed"):
+            for container in client.containers.list(all=True, filters=chosen):
+                with contextlib.suppress(NotFound):
+                    container.remove(force=True, v=True)
+                    removed = True
+            for kept in (client.networks, client.volumes):
+                for item in kept.list(filters=chosen):
                     with contextlib.suppress(NotFound):
-                        container.remove(force=True, v=True)
-                for kept in (client.networks, client.volumes):
-                    for item in kept.list(filters=chosen):
-                        with contextlib.suppress(NotFound):
-                            item.remove(**({"force": True} if kept is client.volumes else {}))
-        except ImageError as error:
-            _log.error("%s; see docker ps -a --filter label=%s", error, label)
+                        item.remove(**({"force": True} if kept is client.volumes else {}))
+                        removed = True
+    except ImageError as error:
+        _log.error("%s; see docker ps -a --filter label=%s", error, label)
+    return removed

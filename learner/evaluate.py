@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from cnaf.datasets.stats import wilson_interval
-from cnaf.learner.fit import split_calibration
+from cnaf.learner.fit import calibrate
+from cnaf.models.calibration import Tail
 
 __all__ = ["ReachedRate", "reached_rates"]
 
@@ -21,23 +22,17 @@ __all__ = ["ReachedRate", "reached_rates"]
 class ReachedRate:
     """One target false-positive rate: its thresholds, and what held-out requests made of it.
 
-    ``plain`` is the threshold of requests without a body, ``body`` of those with one; infinity
-    where the corpus is too small for the rate: then nothing is blocked on it. ``low`` and ``high``
-    bound the reached rate with 95 % confidence (Wilson).
+    ``thresholds`` are those of each category of requests; infinity where held-out requests reach
+    the highest score too often: then nothing of it is blocked. ``low`` and ``high`` bound the
+    reached rate with 95 % confidence (Wilson).
     """
 
     target: float
-    plain: float
-    body: float
+    thresholds: tuple[float, ...]
     alarms: int
     requests: int
     low: float
     high: float
-
-    @property
-    def possible(self) -> bool:
-        """Whether the corpus can promise the rate at all."""
-        return min(self.plain, self.body) < float("inf")
 
     @property
     def rate(self) -> float:
@@ -47,26 +42,26 @@ class ReachedRate:
 
 def reached_rates(
     scores: npt.NDArray[np.float64],
-    bodies: npt.NDArray[np.bool_],
+    categories: npt.NDArray[np.int64],
     sessions: npt.NDArray[np.int64],
     folds: npt.NDArray[np.int64],
+    references: Sequence[Tail],
     targets: Sequence[float],
 ) -> tuple[ReachedRate, ...]:
     """Return one entry a target; the four arrays have one entry a request."""
-    overall = split_calibration(scores, bodies, sessions)
+    overall = calibrate(scores, categories, sessions, references)
     # With a single fold there is nobody else to ask; calibration has refused such a corpus.
     rest = [
-        (scores[folds == fold], bodies[folds == fold],
-         split_calibration(*(a[folds != fold] for a in (scores, bodies, sessions))))
-        for fold in np.unique(folds)
+        (scores[out], categories[out],
+         calibrate(scores[~out], categories[~out], sessions[~out], references))
+        for out in (folds == fold for fold in np.unique(folds))
     ]  # fmt: skip
     rates = []
     for target in targets:
         alarms = 0
-        for own, with_body, other in rest:
-            plain, body = other.thresholds(target)
-            alarms += int((own >= np.where(with_body, body, plain)).sum())
+        for own, kinds, other in rest:
+            alarms += int((own >= np.array(other.thresholds(target))[kinds]).sum())
         low, high = wilson_interval(alarms, len(scores))
         thresholds = overall.thresholds(target)
-        rates.append(ReachedRate(target, *thresholds, alarms, len(scores), low, high))
+        rates.append(ReachedRate(target, thresholds, alarms, len(scores), low, high))
     return tuple(rates)

@@ -8,7 +8,7 @@ pessimistic, never optimistic.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,9 +16,17 @@ import numpy as np
 import numpy.typing as npt
 from cnaf.learner.forest import fit_forest
 from cnaf.learner.measuring import measure
+from cnaf.learner.reference import Reference, general_reference
 from cnaf.learner.samples import Samples
 from cnaf.learner.tally import Tally
-from cnaf.models.calibration import Calibration, SplitCalibration, fit_tail
+from cnaf.models.calibration import (
+    CATEGORIES,
+    Calibration,
+    MondrianCalibration,
+    Tail,
+    category_of,
+    fit_tail,
+)
 from cnaf.models.endpoints import EndpointTree
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Location
@@ -45,6 +53,7 @@ from cnaf.models.request_model import (
 from cnaf.models.scoring import (
     MEASURE_FLOORS,
     MEASURE_WEIGHTS,
+    RICH,
     SPELLED,
     SYNTAX_WEIGHTS,
     TAIL_GROUP_COUNT,
@@ -54,15 +63,13 @@ from cnaf.models.structure import News, news_of
 from cnaf.models.value_types import ValueType, kind_of, law_of
 from joblib import Parallel, delayed
 
-__all__ = ["FitOptions", "FitResult", "Progress", "calibrate", "fit", "split_calibration"]
+__all__ = ["FitOptions", "FitResult", "Progress", "calibrate", "fit"]
 
 #: Called with a stage's name, steps done and steps in all.
 Progress = Callable[[str, int, int], None]
 _M = len(MEASURES)
 #: A field's own scale counts against its group's as if the group had shown so many values.
 _PRIOR_VALUES = 8.0
-#: A group of types has tails of its own from so many values on.
-_GROUP_VALUES = 50
 #: Scores kept above the median in full; the rest is thinned (see Calibration).
 _KEPT_SCORES = 1000
 
@@ -78,34 +85,43 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """A model and what calibrated it: out-of-fold scores, and their blockable part.
+    """A model and what calibrated it: the blockable part of out-of-fold scores.
 
-    Both are float64, one a distinct request; ``bodies`` (bool) says which have a body,
-    ``sessions`` and ``folds`` (int64) which belong together.
+    ``blockable`` is float64, one a distinct request; ``categories`` (int64) says what each is held
+    against, ``sessions`` and ``folds`` (int64) which belong together.
     """
 
     model: RequestModel
-    held_out: npt.NDArray[np.float64]
     blockable: npt.NDArray[np.float64]
-    bodies: npt.NDArray[np.bool_]
+    categories: npt.NDArray[np.int64]
     sessions: npt.NDArray[np.int64]
     folds: npt.NDArray[np.int64]
 
 
-def fit(samples: Samples, options: FitOptions, progress: Progress) -> FitResult:
+def fit(
+    samples: Samples,
+    options: FitOptions,
+    progress: Progress,
+    reference: Reference | None = None,
+) -> FitResult:
     """Return the model of the samples; deterministic in samples and options.
+
+    Tails and calibration start from ``reference``, the one of the package unless given.
 
     Raises ValueError where the samples were dealt to another number of folds.
     """
     if samples.fold_weights.shape[1] != options.folds:
         raise ValueError(f"samples in {samples.fold_weights.shape[1]} folds, not {options.folds}")
-    return _Fit(samples, options, progress).run()
+    return _Fit(samples, options, progress, reference or general_reference()).run()
 
 
 class _Fit:
-    def __init__(self, samples: Samples, options: FitOptions, progress: Progress) -> None:
+    def __init__(
+        self, samples: Samples, options: FitOptions, progress: Progress, reference: Reference
+    ) -> None:
         self.samples = samples
         self.options = options
+        self.reference = reference
         self.progress = progress
         self.profiles = len(samples.keys)
         self.news = np.array([is_news(location) for location, _ in samples.keys], bool)
@@ -154,11 +170,13 @@ class _Fit:
             news[index] = row.news
         # From here on a request counts once, however many sent it.
         distinct = samples.distinct()
-        news_tails = [fit_tail(news[distinct, k]) for k in range(len(NOVELTIES))]
+        # What the tails start from, in the order of the model's rows.
+        start = iter(self.reference.tails[len(tails) :])
+        news_tails = [fit_tail(news[distinct, k], next(start)) for k in range(len(NOVELTIES))]
         novelties = _novelties(news, news_tails)
-        rows, scores, forgotten = self._rows(held, where, surprises, novelties)
+        rows, scores, forgotten, rich = self._rows(held, where, surprises, novelties, types)
         forest, forest_held = self._forest(rows)
-        tails += [*news_tails, fit_tail(forest_held[distinct])]
+        tails += [*news_tails, fit_tail(forest_held[distinct], next(start))]
         firm = (novelties * (news >= FIRM_BITS)).astype(np.float32)
         unknown = {i for h in held for i, row in h.flags.items() if row.unseen_endpoint}
         kept = {
@@ -171,29 +189,33 @@ class _Fit:
         points, slopes = _stacked([*tails, flat, flat, flat])
         for n, i in enumerate(kept):
             fuse(scores[i], novelties[i], points, slopes, forest_held[i], channels[n])
-        tails += [fit_tail(channels[:, k]) for k in range(len(CHANNELS))]
+        tails += [fit_tail(channels[:, k], next(start)) for k in range(len(CHANNELS))]
         points, slopes = _stacked(tails)
-        held_out, blockable = np.empty(len(distinct)), np.empty(len(distinct))
+        blockable = np.empty(len(distinct))
         scratch = np.empty(len(CHANNELS))
         for n, i in enumerate(kept):
-            odd = forest_held[i]
-            held_out[n] = fuse(scores[i], novelties[i], points, slopes, odd, scratch)
-            blockable[n] = fuse(kept[i], firm[i], points, slopes, odd, scratch)
+            blockable[n] = fuse(kept[i], firm[i], points, slopes, forest_held[i], scratch)
         self.progress("Counting all sessions", 0, 1)
         final = self.tally.statistics(total, samples.sessions_of() >= ENOUGH_SESSIONS)
         everything = np.ones(len(samples.requests), bool)
         tree = samples.tree(everything)
         chosen = [samples.requests[i] for i in distinct]
         sessions = np.array([request.session for request in chosen], np.int64)
-        bodies = np.array([request.counts[1] > 0 for request in chosen], bool)
+        categories = np.array(
+            [
+                category_of(request.counts[1] > 0, rich[i])
+                for i, request in zip(distinct.tolist(), chosen, strict=True)
+            ],
+            np.int64,
+        )
         model = RequestModel(
             self._profiles(), self._endpoints(tree), tree, self._names(everything), final.table,
             final.escapes, final.seen, final.longest, final.shortest, scales, points, slopes,
-            forest, calibrate(held_out, sessions), split_calibration(blockable, bodies, sessions),
+            forest, calibrate(blockable, categories, sessions, self.reference.scores),
             general_prior().digest,
         )  # fmt: skip
         self.progress("Counting all sessions", 1, 1)
-        return FitResult(model, held_out, blockable, bodies, sessions, samples.folds[distinct])
+        return FitResult(model, blockable, categories, sessions, samples.folds[distinct])
 
     def _hold_out(self, fold: int, total: npt.NDArray[np.float64]) -> _HeldOut:
         """Measure the values and routes of one fold by statistics of the others."""
@@ -216,8 +238,11 @@ class _Fit:
         tree = samples.tree(~inside)
         seen = self._seen(tree, np.flatnonzero(~inside))
         methods: dict[str, list[int]] = {}
-        for (_, template), endpoint in seen.items():
+        answered: Counter[str] = Counter()
+        for (method, template), endpoint in seen.items():
             methods.setdefault(template, []).append(len(endpoint.sessions))
+            answered[method] += len(endpoint.sessions)
+        new_method = news_of(answered.values()).bits
         new_name = self._names(~inside).bits
         flags = {}
         for index in np.flatnonzero(inside):
@@ -227,10 +252,12 @@ class _Fit:
             path = tree.match(request.path)
             here = seen.get((request.method, path.template))
             news = (0.0, 0.0, 0.0, new_name if unseen else 0.0)
+            unanswered = 0.0 if request.method in answered else new_method
             if here is None and path.known and path.template in methods:
-                news = (0.0, news_of(methods[path.template]).bits, 0.0, news[3])
+                bits = max(news_of(methods[path.template]).bits, unanswered)
+                news = (0.0, bits, 0.0, news[3])
             elif here is None:
-                news = (path.news, 0.0, 0.0, news[3])
+                news = (path.news, unanswered, 0.0, news[3])
             elif request.composition not in here.compositions:
                 news = (0.0, 0.0, here.news.bits, news[3])
             rarity = (len(samples.requests) + 1) / ((here.count if here else 0) + 1)
@@ -263,21 +290,17 @@ class _Fit:
         relative: npt.NDArray[np.float32],
         scopes: npt.NDArray[np.int64],
         groups: npt.NDArray[np.int64],
-    ) -> list[tuple[npt.NDArray[np.float32], float]]:
+    ) -> list[Tail]:
         """Return the tail of each measure in each group, group by group.
 
-        Tails come from fields that are known well: a new field is told as structure. A corpus of
-        one or two sessions has none of them. A group of a few values borrows the tails of all.
+        Tails come from fields that are known well: a new field is told as structure.
         """
         known = scopes < self.profiles
-        known |= not known.any()
-        tails = []
-        for group in range(TAIL_GROUP_COUNT):
-            chosen = known & (groups == group)
-            if chosen.sum() < _GROUP_VALUES:
-                chosen = known
-            tails += [fit_tail(relative[chosen, m]) for m in range(_M)]
-        return tails
+        return [
+            fit_tail(relative[known & (groups == group), m], self.reference.tails[group * _M + m])
+            for group in range(TAIL_GROUP_COUNT)
+            for m in range(_M)
+        ]
 
     def _scales(
         self, measures: npt.NDArray[np.float32], scopes: npt.NDArray[np.int64]
@@ -301,12 +324,17 @@ class _Fit:
         where: npt.NDArray[np.int64],
         surprises: npt.NDArray[np.float32],
         novelties: npt.NDArray[np.float32],
+        types: npt.NDArray[np.int64],
     ) -> tuple[
-        npt.NDArray[np.float32], list[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]
+        npt.NDArray[np.float32],
+        list[npt.NDArray[np.float32]],
+        list[npt.NDArray[np.float32]],
+        npt.NDArray[np.bool_],
     ]:
         """Return each request's dense features, out of fold, and its value scores.
 
-        Then the scores again as they count where the endpoint is new: only syntax of the path.
+        Then the scores again as they count where the endpoint is new: only syntax of the path; and
+        whether the oddest value is free text.
         """
         samples = self.samples
         lengths = np.array([len(v) for v in samples.values], np.int64)
@@ -314,6 +342,7 @@ class _Fit:
         rows = np.zeros((len(samples.requests), len(COLUMNS)), np.float32)
         scores: list[npt.NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(rows)
         forgotten = list(scores)
+        rich = np.zeros(len(rows), bool)
         syntax = (surprises * SYNTAX_WEIGHTS).sum(axis=1).astype(np.float32)
         for fold, out in enumerate(held):
             place = np.full(len(samples.values), -1, np.int64)
@@ -325,6 +354,8 @@ class _Fit:
                 measured = at >= 0
                 at, places = at[measured], request.places[measured]
                 scores[index] = value_scores[at]
+                if len(at):
+                    rich[index] = TAIL_GROUPS[types[at[np.argmax(scores[index])]]] == RICH
                 forgotten[index] = np.where(places == Location.PATH, syntax[at], value_scores[at])
                 dense_features(
                     surprises[at], value_scores[at], lengths[request.values[measured]],
@@ -333,7 +364,7 @@ class _Fit:
                     np.array(request.counts, np.float32),
                     rows[index],
                 )  # fmt: skip
-        return rows, scores, forgotten
+        return rows, scores, forgotten, rich
 
     def _forest(self, rows: npt.NDArray[np.float32]):  # type: ignore[no-untyped-def]
         """Return the forest of all rows, and each request's score by a forest of other folds."""
@@ -457,7 +488,7 @@ def _relative(
 
 
 def _stacked(
-    tails: list[tuple[npt.NDArray[np.float32], float]],
+    tails: list[Tail],
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     return np.stack([t[0] for t in tails]), np.array([t[1] for t in tails], np.float32)
 
@@ -465,7 +496,7 @@ def _stacked(
 def _surprises(
     relative: npt.NDArray[np.float32],
     groups: npt.NDArray[np.int64],
-    tails: list[tuple[npt.NDArray[np.float32], float]],
+    tails: list[Tail],
 ) -> npt.NDArray[np.float32]:
     result = np.empty_like(relative)
     for i, group in enumerate(groups.tolist()):
@@ -475,9 +506,7 @@ def _surprises(
     return result
 
 
-def _novelties(
-    news: npt.NDArray[np.float64], tails: list[tuple[npt.NDArray[np.float32], float]]
-) -> npt.NDArray[np.float32]:
+def _novelties(news: npt.NDArray[np.float64], tails: list[Tail]) -> npt.NDArray[np.float32]:
     result = np.zeros(news.shape, np.float32)
     for i, k in zip(*np.nonzero(news), strict=True):
         result[i, k] = min(SURPRISE_CAP, surprise(news[i, k], *tails[k]))
@@ -485,25 +514,42 @@ def _novelties(
 
 
 def calibrate(
-    scores: npt.NDArray[np.float64], sessions: npt.NDArray[np.int64] | None = None
-) -> Calibration:
-    """Return the calibration by held-out scores (float64, one a request, any number).
+    scores: npt.NDArray[np.float64],
+    categories: npt.NDArray[np.int64],
+    sessions: npt.NDArray[np.int64],
+    references: Sequence[Tail],
+) -> MondrianCalibration:
+    """Return the calibration by held-out scores (float64) of categories and sessions (int64).
 
-    Requests of one session (int64, one a request) are not independent: one unusual visit makes
-    several alarms. A rank therefore counts, beyond the scores at least so high, as many as the
-    worst session has among them, where for independent requests it would be one: the promise is
-    for one more session like the worst one (hierarchical conformal prediction, Dunn et al. 2022).
+    ``references`` are what each category starts from.
+    """
+    return MondrianCalibration(
+        tuple(
+            _category(scores[categories == number], sessions[categories == number], reference)
+            for number, reference in zip(range(len(CATEGORIES)), references, strict=True)
+        )
+    )
+
+
+def _category(
+    scores: npt.NDArray[np.float64], sessions: npt.NDArray[np.int64], reference: Tail
+) -> Calibration:
+    """Return the calibration of one category.
+
+    Requests of one session are not independent: one unusual visit makes several alarms. A rank
+    therefore counts, beyond the scores at least so high, as many as the worst session has among
+    them, where for independent requests it would be one: the promise is for one more session like
+    the worst one (hierarchical conformal prediction, Dunn et al. 2022).
     """
     order = np.argsort(scores.astype(np.float32), kind="stable")
     ordered = scores.astype(np.float32)[order]
     n = len(ordered)
     ranks = n - np.searchsorted(ordered, ordered, side="left")
-    if sessions is not None:
-        ranks = np.minimum(n, ranks + _worst_sessions(ordered, sessions[order]) - 1)
+    ranks = np.minimum(n, ranks + _worst_sessions(ordered, sessions[order]) - 1)
     keep = np.zeros(n, bool)
     keep[max(0, n - _KEPT_SCORES) :] = True
     keep[n // 2 :: max(1, n // 500)] = True
-    return Calibration(ordered[keep], ranks[keep].astype(np.int32), n)
+    return Calibration(ordered[keep], ranks[keep].astype(np.int32), n, reference)
 
 
 def _worst_sessions(
@@ -521,16 +567,3 @@ def _worst_sessions(
     # Ties stand or fall together: the first of them has counted all.
     first = np.searchsorted(ordered, ordered, side="left")
     return worst[first]
-
-
-def split_calibration(
-    scores: npt.NDArray[np.float64],
-    bodies: npt.NDArray[np.bool_],
-    sessions: npt.NDArray[np.int64],
-) -> SplitCalibration:
-    """Return the calibrations of requests with and without a body (bool, one a request)."""
-    return SplitCalibration(
-        calibrate(scores[~bodies], sessions[~bodies]),
-        calibrate(scores[bodies], sessions[bodies]),
-        len(np.unique(sessions)),
-    )

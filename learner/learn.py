@@ -88,7 +88,12 @@ def learn(
         coverage=cover(fitted.model),
         target_fpr=target_fpr,
         rates=reached_rates(
-            fitted.blockable, fitted.bodies, fitted.sessions, fitted.folds, targets
+            fitted.blockable,
+            fitted.categories,
+            fitted.sessions,
+            fitted.folds,
+            tuple(category.reference for category in fitted.model.calibration.categories),
+            targets,
         ),
         artifact_bytes=files.size,
         seconds=time.perf_counter() - started,

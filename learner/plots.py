@@ -32,14 +32,15 @@ def write_plots(
     axes.set_ylabel("requests (log scale)")
     axes.set_title(f"{report.source.image}: {len(held_out):,} held-out requests", color=_INK)
     for rate in report.rates:
-        if rate.possible:
+        plain = rate.thresholds[0]
+        if plain < float("inf"):
             wanted = rate.target == report.target_fpr
             axes.axvline(
-                rate.plain, color=_MARK if wanted else _INK, lw=1.6 if wanted else 0.6,
+                plain, color=_MARK if wanted else _INK, lw=1.6 if wanted else 0.6,
                 ls="-" if wanted else ":",
                 label=f"blocks {rate.target:.2%} (without a body)" if wanted else None,
             )  # fmt: skip
-    if report.promised.possible:
+    if report.promised.thresholds[0] < float("inf"):
         axes.legend(frameon=False)
 
     shown = report.coverage.endpoints[:_SHOWN_ENDPOINTS]

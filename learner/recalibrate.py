@@ -17,7 +17,7 @@ import numpy.typing as npt
 from cnaf.datasets.split import kfold
 from cnaf.datasets.stats import wilson_interval
 from cnaf.learner.evaluate import ReachedRate, reached_rates
-from cnaf.learner.fit import calibrate, split_calibration
+from cnaf.learner.fit import calibrate
 from cnaf.learner.selection import Selection, select
 from cnaf.models.errors import CorpusError
 from cnaf.models.exchange import Exchange
@@ -79,16 +79,15 @@ def recalibrate(
             hint=f"record at least {_LEAST}, better some thousands, over many sessions",
         )
     parser, scorer = RequestParser(), Scorer(model)
-    scores, blockable, bodies = [], [], []
+    blockable, categories = [], []
     strange: list[Strange] = []
     for done, exchange in enumerate(distinct.values()):
         if not done % 256:
             progress("Scoring traffic", done, len(distinct))
         parsed = parser.parse(exchange.request)
         score = scorer.score(parsed)
-        scores.append(score.score)
         blockable.append(scorer.blockable(parsed, score))
-        bodies.append(parsed.body_bytes > 0)
+        categories.append(score.category)
         worst = parsed.fields[score.indices[int(np.argmax(score.values))]].label
         route = f"{score.method} {score.template}"
         strange.append(Strange(exchange.id, route, worst, blockable[-1]))
@@ -97,17 +96,14 @@ def recalibrate(
     numbers = {session: number for number, session in enumerate(sorted(set(names)))}
     sessions = np.array([numbers[name] for name in names], np.int64)
     folds = np.array([kfold(name, _FOLDS) for name in names], np.int64)
-    values, with_body = np.array(blockable), np.array(bodies)
+    values, kinds = np.array(blockable), np.array(categories, np.int64)
+    references = tuple(category.reference for category in model.calibration.categories)
     return Recalibration(
-        replace(
-            model,
-            calibration=calibrate(np.array(scores), sessions),
-            blocking=split_calibration(values, with_body, sessions),
-        ),
+        replace(model, calibration=calibrate(values, kinds, sessions, references)),
         selection,
         len(distinct),
-        tuple(_before(model, rate, values, with_body) for rate in TARGET_RATES),
-        reached_rates(values, with_body, sessions, folds, TARGET_RATES),
+        tuple(_before(model, rate, values, kinds) for rate in TARGET_RATES),
+        reached_rates(values, kinds, sessions, folds, references, TARGET_RATES),
         tuple(sorted(strange, key=lambda item: -item.score)[:_SHOWN]),
     )
 
@@ -116,10 +112,8 @@ def _before(
     model: RequestModel,
     rate: float,
     scores: npt.NDArray[np.float64],
-    bodies: npt.NDArray[np.bool_],
+    categories: npt.NDArray[np.int64],
 ) -> ReachedRate:
-    plain, body = model.blocking.thresholds(rate)
-    alarms = int((scores >= np.where(bodies, body, plain)).sum())
-    return ReachedRate(
-        rate, plain, body, alarms, len(scores), *wilson_interval(alarms, len(scores))
-    )
+    thresholds = model.calibration.thresholds(rate)
+    alarms = int((scores >= np.array(thresholds)[categories]).sum())
+    return ReachedRate(rate, thresholds, alarms, len(scores), *wilson_interval(alarms, len(scores)))

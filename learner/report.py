@@ -96,10 +96,11 @@ class LearnReport:
     def warnings(self) -> tuple[str, ...]:
         """What is too thin about the corpus, and what would help; empty for a good one."""
         found = []
-        if not self.promised.possible:
+        if self.promised.requests < ceil(1 / self.target_fpr):
             found.append(
-                f"{self.kept:,} accepted requests cannot promise {self.target_fpr:.2%}: the model "
-                f"alone alerts and blocks nothing; record {ceil(1 / self.target_fpr):,} or more"
+                f"{self.promised.requests:,} distinct requests cannot promise "
+                f"{self.target_fpr:.2%} by themselves: thresholds lean on those of other sites; "
+                f"record {ceil(1 / self.target_fpr):,} or more"
             )
         if self.source.sessions < ENOUGH_SESSIONS:
             found.append(
@@ -189,8 +190,8 @@ def report_markdown(report: LearnReport) -> str:
 
 
 def shown_thresholds(rate: ReachedRate) -> str:
-    """Return the thresholds of a rate in words."""
-    return f"{rate.plain:.2f}, with a body {rate.body:.2f}" if rate.possible else "corpus too small"
+    """Return the thresholds of a rate, in the order of the categories."""
+    return ", ".join("none" if t == float("inf") else f"{t:.2f}" for t in rate.thresholds)
 
 
 def _cell(text: str) -> str:

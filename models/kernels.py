@@ -57,6 +57,8 @@ _NEWS = len(NOVELTIES)
 _CHANNELS = len(CHANNELS)
 #: Step of -log10 p between two points of a tail.
 TAIL_STEP = 0.1
+#: The tail group of what people write; see cnaf.models.scoring.
+_RICH = 1
 #: One byte more than the longest usual value is at least twice this (VALUE_CAP); less is rounding.
 _SAME_LENGTH = 4e-5
 #: -log10 p of one measure counts up to this: past it, data backs no number.
@@ -750,7 +752,7 @@ def score_request(  # type: ignore[no-untyped-def]
     normal,
     out,
 ):
-    """Score one request; returns (score, forest score).
+    """Score one request; returns (score, forest score, whether its worst value is free text).
 
     ``cells`` (int64, shape (n * 5,)) holds start, length, scope, type and place of each value;
     the nine numbers after it are novelties in bits and those of the dense features, one by one
@@ -803,4 +805,9 @@ def score_request(  # type: ignore[no-untyped-def]
     dense_features(z, scores, values[:, 1], values[:, 4], news, rarity, counts, row)
     forest = forest_score(row, step, feature, threshold, roots, normal)
     channels = np.empty(_CHANNELS)
-    return fuse(scores, news, tail_points, tail_slopes, forest, channels), forest
+    worst = 0
+    for v in range(n):
+        if scores[v] > scores[worst]:
+            worst = v
+    rich = n > 0 and groups[worst] == _RICH
+    return fuse(scores, news, tail_points, tail_slopes, forest, channels), forest, rich

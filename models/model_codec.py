@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from cnaf.models.calibration import STEPS, Calibration, SplitCalibration
+from cnaf.models.calibration import CATEGORIES, STEPS, Calibration, MondrianCalibration, Tail
 from cnaf.models.endpoints import EndpointTree
 from cnaf.models.errors import ArtifactFormatError
 from cnaf.models.features import COLUMNS
@@ -32,7 +32,7 @@ from cnaf.models.value_types import ValueType
 __all__ = ["MODEL_VERSION", "TARGET_RATES", "model_from_parts", "model_to_parts"]
 
 #: Raised whenever a reader of the previous version would score differently.
-MODEL_VERSION = 2
+MODEL_VERSION = 3
 _MAX_PROFILES = 4096
 _MAX_ENDPOINTS = 65_536
 _MAX_TREES = 1000
@@ -53,7 +53,7 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
         "version": MODEL_VERSION,
         "measures": list(MEASURES),
         "columns": list(COLUMNS),
-        "held_out": model.calibration.total,
+        "held_out": [calibration.total for calibration in model.calibration.categories],
         "forest_normal": model.forest.normal,
         "profiles": [
             [
@@ -75,14 +75,13 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
             for place, by_shape in model.tree.news().items()
         },
         "prior": model.prior,
-        "held_out_bodies": model.blocking.body.total,
-        "sessions": model.blocking.sessions,
         "templates": _without(model.tree.templates(), {e.template for e in model.endpoints}),
         # For people and other tools: scoring derives thresholds from the held-out scores.
         "thresholds": {
-            f"{rate:g}": _finite(model.blocking.thresholds(rate)) for rate in TARGET_RATES
+            f"{rate:g}": _finite(model.calibration.thresholds(rate)) for rate in TARGET_RATES
         },
     }
+    categories = model.calibration.categories
     # fmt: on
     arrays: dict[str, npt.NDArray[Any]] = {
         # Each endpoint's, one after the other.
@@ -102,12 +101,13 @@ def model_to_parts(model: RequestModel) -> tuple[dict[str, Any], dict[str, npt.N
         "forest_feature": model.forest.feature,
         "forest_value": model.forest.value,
         "forest_roots": model.forest.roots,
-        "held_out_scores": model.calibration.scores,
-        "held_out_ranks": model.calibration.ranks,
-        "plain_scores": model.blocking.plain.scores,
-        "plain_ranks": model.blocking.plain.ranks,
-        "body_scores": model.blocking.body.scores,
-        "body_ranks": model.blocking.body.ranks,
+        # Each category's, one after the other; then what they started from.
+        "held_out_scores": np.concatenate([c.scores for c in categories]),
+        "held_out_ranks": np.concatenate([c.ranks for c in categories]),
+        "held_out_kept": np.array([len(c.scores) for c in categories], np.int32),
+        "reference_points": np.minimum([c.reference.points for c in categories], _NEVER),
+        "reference_slopes": np.array([c.reference.slope for c in categories], np.float32),
+        "reference_weights": np.array([c.weight for c in categories], np.float32),
     }
     return described, arrays
 
@@ -147,11 +147,6 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
     scopes = len(profiles) + len(ValueType) + 1
     m = len(MEASURES)
     tails = TAIL_GROUP_COUNT * m + len(NOVELTIES) + 1 + len(CHANNELS)
-    held_out = of_type(described["held_out"], int, "number of held-out requests")
-    bodies = of_type(described["held_out_bodies"], int, "number of held-out bodies")
-    require(0 <= bodies <= held_out, "it counts more bodies than requests")
-    sessions = of_type(described["sessions"], int, "number of sessions")
-    require(0 <= sessions <= held_out, "it counts more sessions than requests")
     tags = _array(arrays, "ngram_tags", np.uint16, (None,))
     require(len(tags) >= 64, "the n-gram table is too small")
     # A table without an empty slot would make every lookup walk all probes.
@@ -170,12 +165,7 @@ def _read(described: Mapping[str, Any], arrays: _Arrays) -> RequestModel:
         _tails(_array(arrays, "tail_points", np.float32, (tails, STEPS))),
         _positive(_array(arrays, "tail_slopes", np.float32, (tails,)), "tail_slopes"),
         _forest(arrays, described["forest_normal"]),
-        _calibration(arrays, "held_out", held_out),
-        SplitCalibration(
-            _calibration(arrays, "plain", held_out - bodies),
-            _calibration(arrays, "body", bodies),
-            sessions,
-        ),
+        _calibration(arrays, _rows(described, "held_out", len(CATEGORIES))),
         prior,
     )
 
@@ -238,13 +228,39 @@ def _forest(arrays: _Arrays, normal: float) -> FlatForest:
     return FlatForest(step, feature, value, roots, float(normal))
 
 
-def _calibration(arrays: _Arrays, name: str, total: int) -> Calibration:
-    scores = _array(arrays, f"{name}_scores", np.float32, (None,))
-    ranks = _array(arrays, f"{name}_ranks", np.int32, (len(scores),))
-    require(len(scores) > 0 or not total, "it was never calibrated")
+def _calibration(arrays: _Arrays, totals: list[Any]) -> MondrianCalibration:
+    n = len(CATEGORIES)
+    require(len(totals) == n, "it is not calibrated for each category of requests")
+    scores = _array(arrays, "held_out_scores", np.float32, (None,))
+    ranks = _array(arrays, "held_out_ranks", np.int32, (len(scores),))
+    kept = _array(arrays, "held_out_kept", np.int32, (n,))
+    require(bool((kept >= 0).all()) and kept.sum() == len(scores), "its calibrations do not fit")
+    points = _tails(_array(arrays, "reference_points", np.float32, (n, STEPS)))
+    slopes = _positive(_array(arrays, "reference_slopes", np.float32, (n,)), "reference_slopes")
+    weights = _positive(_array(arrays, "reference_weights", np.float32, (n,)), "reference_weights")
+    require(bool((weights > 0).all()), "its calibrations start from nothing")
+    ends = np.cumsum(kept)
+    return MondrianCalibration(
+        tuple(
+            _category(scores[end - size : end], ranks[end - size : end], total,
+                      Tail(points[i], float(slopes[i])), float(weights[i]))
+            for i, (total, size, end) in enumerate(zip(totals, kept, ends, strict=True))
+        )
+    )  # fmt: skip
+
+
+def _category(
+    scores: npt.NDArray[np.float32],
+    ranks: npt.NDArray[np.int32],
+    total: object,
+    reference: Tail,
+    weight: float,
+) -> Calibration:
+    count = of_type(total, int, "number of held-out requests")
+    require(len(scores) > 0 or not count, "it was never calibrated")
     require(bool((np.diff(scores) >= 0).all()), "calibration scores do not ascend")
-    require(bool((ranks > 0).all() and (ranks <= total).all()), "calibration ranks are wrong")
-    return Calibration(scores, ranks, total)
+    require(bool((ranks > 0).all() and (ranks <= count).all()), "calibration ranks are wrong")
+    return Calibration(scores, ranks, count, reference, weight)
 
 
 def _array(

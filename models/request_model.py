@@ -8,6 +8,7 @@ it; scorers of several threads may share one model.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log2
@@ -15,9 +16,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
+from cnaf.models.calibration import category_of
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Location
-from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES, fuse, score_request
+from cnaf.models.kernels import (
+    CHANNELS,
+    MEASURES,
+    NOVELTIES,
+    fuse,
+    measure_values,
+    relate_values,
+    score_request,
+)
 from cnaf.models.lexicon import WORD_KEYS, WORD_TOKENS
 from cnaf.models.ngrams import FOLD, SYMBOLS, NgramTable
 from cnaf.models.prior import general_prior
@@ -28,11 +38,11 @@ from cnaf.models.scoring import (
     SYNTAX_WEIGHTS,
     TAIL_GROUPS,
 )
-from cnaf.models.structure import NOTHING_SEEN, UNKNOWN, News, add_name, composition_of
+from cnaf.models.structure import NOTHING_SEEN, UNKNOWN, News, add_name, composition_of, news_of
 from cnaf.models.value_types import ValueType, kind_of
 
 if TYPE_CHECKING:
-    from cnaf.models.calibration import Calibration, SplitCalibration
+    from cnaf.models.calibration import MondrianCalibration
     from cnaf.models.endpoints import EndpointTree, PathMatch
     from cnaf.models.fields import Field, ParsedRequest
     from cnaf.models.forest import FlatForest
@@ -149,8 +159,8 @@ class RequestModel:
     (scopes, measures)) are per scope. ``tail_points`` (float32, (tails, STEPS)) and
     ``tail_slopes`` (float32, (tails,)) hold a row for each measure of each group of types, for
     each novelty, the forest's, and the channels' of a request. ``names`` is the news of field
-    names. ``calibration`` is that of scores, ``blocking`` that of what :meth:`Scorer.blockable`
-    makes of them. ``prior`` is the digest of the general prior that all this was learned with.
+    names. ``calibration`` is that of what :meth:`Scorer.blockable` makes of scores. ``prior`` is
+    the digest of the general prior that all this was learned with.
     """
 
     profiles: tuple[FieldProfile, ...]
@@ -166,8 +176,7 @@ class RequestModel:
     tail_points: npt.NDArray[np.float32]
     tail_slopes: npt.NDArray[np.float32]
     forest: FlatForest
-    calibration: Calibration
-    blocking: SplitCalibration
+    calibration: MondrianCalibration
     prior: str
 
     @property
@@ -183,11 +192,13 @@ class Score:
     ``score`` is what calibration turns into a p-value. ``endpoint`` is None where the image never
     showed this method and template. ``news`` is in bits, by novelty. ``unseen`` are the indices of
     fields with new names; ``indices`` those of all scored fields, whose numbers stand in ``out``
-    as the kernel left them.
+    as the kernel left them. ``category`` is what the score is held against, by number (see
+    :func:`cnaf.models.calibration.category_of`).
     """
 
     score: float
     forest: float
+    category: int
     method: str
     template: str
     endpoint: Endpoint | None
@@ -278,6 +289,12 @@ class Scorer:
             self._methods[e.template] = News(
                 old.sightings + e.sessions, old.once + (e.sessions == 1)
             )
+        # A method that the image never answered anywhere is told by all of its endpoints.
+        answered: Counter[str] = Counter()
+        for e in model.endpoints:
+            answered[e.method] += e.sessions
+        self._answered = frozenset(answered)
+        self._new_method = news_of(answered.values()).bits
         # Few paths make most of the traffic.
         self._match = lru_cache(_PATHS)(model.tree.match)
         self._new_name = model.names.bits
@@ -298,10 +315,10 @@ class Scorer:
         endpoint, rarity = self._endpoints.get(
             (request.method, path.template), (None, self._unseen_rarity)
         )
-        news = self._news(path, endpoint, order, bool(unseen))
+        news = self._news(request, path, endpoint, order, bool(unseen))
         n = len(indices)
         out = np.empty(n * (len(MEASURES) + 1) + len(NOVELTIES) + len(COLUMNS), np.float32)
-        score, forest = score_request(
+        score, forest, rich = score_request(
             np.frombuffer(buffer, np.uint8),
             np.frombuffer(array("q", cells), np.int64),
             *news,
@@ -313,9 +330,11 @@ class Scorer:
             *self._fixed,
             out,
         )
+        category = category_of(request.body_bytes > 0, rich)
         return Score(
-            score, forest, request.method, path.template, endpoint, news, unseen, indices, out
-        )
+            score, forest, category, request.method, path.template, endpoint, news, unseen, indices,
+            out,
+        )  # fmt: skip
 
     def blockable(self, request: ParsedRequest, score: Score) -> float:
         """Return the score without what rests on little evidence.
@@ -339,6 +358,33 @@ class Scorer:
                 np.empty(len(CHANNELS)),
             )
         )  # fmt: skip
+
+    def related(
+        self, request: ParsedRequest
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Return the related measures of each scored value (float32, (values, measures)).
+
+        Then its type (int64), and whether its field is known well (bool).
+        """
+        _, _, _, cells, _, buffer = self._resolve(request)
+        starts, lengths, scopes, types, _ = np.array(cells, np.int64).reshape(-1, 5).T.copy()
+        measures = np.empty((len(starts), len(MEASURES)), np.float32)
+        first_type, image, *laws = self._fixed[:17]
+        measure_values(
+            np.frombuffer(buffer, np.uint8), starts, lengths, scopes, types, first_type, image,
+            *laws, measures,
+        )  # type: ignore[call-arg]  # fmt: skip
+        relative = np.empty_like(measures)
+        relate_values(measures, scopes, self.model.scales, MEASURE_FLOORS, relative)
+        return relative, types, scopes < first_type
+
+    def channels(self, score: Score) -> npt.NDArray[np.float64]:
+        """Return what a request is judged by, before its tails: float64, (channels,)."""
+        model, found = self.model, np.empty(len(CHANNELS))
+        fuse(
+            score.values, score.novelties, model.tail_points, model.tail_slopes, score.forest, found
+        )
+        return found
 
     def speaks_against(self, rule: str, field: Field, score: Score) -> bool | None:
         """Say whether a medium rule's match means an attack in this field; None for too few data.
@@ -398,15 +444,21 @@ class Scorer:
         return indices, order, unseen, cells, most_rounds, buffer
 
     def _news(
-        self, path: PathMatch, endpoint: Endpoint | None, order: dict[int, int], unseen: bool
+        self,
+        request: ParsedRequest,
+        path: PathMatch,
+        endpoint: Endpoint | None,
+        order: dict[int, int],
+        unseen: bool,
     ) -> tuple[float, float, float, float]:
         """Return the bits of each novelty; a new path has no fields to compare with."""
         new_name = self._new_name if unseen else 0.0
         if endpoint is None:
+            new_method = 0.0 if request.method in self._answered else self._new_method
             methods = self._methods.get(path.template) if path.known else None
             if methods is None:
-                return path.news, 0.0, 0.0, new_name
-            return 0.0, methods.bits, 0.0, new_name
+                return path.news, new_method, 0.0, new_name
+            return 0.0, max(methods.bits, new_method), 0.0, new_name
         composition = composition_of(order)
         if composition in endpoint.compositions:
             return _NO_NEWS

@@ -14,6 +14,7 @@ from cnaf.models.value_types import ValueType
 __all__ = [
     "MEASURE_FLOORS",
     "MEASURE_WEIGHTS",
+    "RICH",
     "SPELLED",
     "SYNTAX_WEIGHTS",
     "TAIL_GROUPS",
@@ -35,10 +36,12 @@ SYNTAX_WEIGHTS: npt.NDArray[np.float32] = np.array([1.0, 0.5, 0.0, 0.0, 1.0, 0.0
 _RICH = frozenset(
     {ValueType.NAME, ValueType.TEXT, ValueType.MARKUP, ValueType.BINARY, ValueType.CODE}
 )
+#: The tail group of what people write; the kernel names it, too.
+RICH = 1
 #: Which tails a type is held against: what people write, what machines draw at random, the rest.
 #: What is written has a long tail, which must not hide an oddity in a number.
 TAIL_GROUPS: npt.NDArray[np.int64] = np.array(
-    [1 if t in _RICH else 2 if t is ValueType.TOKEN else 0 for t in ValueType], np.int64
+    [RICH if t in _RICH else 2 if t is ValueType.TOKEN else 0 for t in ValueType], np.int64
 )
 TAIL_GROUP_COUNT = 3
 #: Whether the letters of a type are read at all (uint8 by type). Those of what machines draw or

@@ -72,6 +72,7 @@ class Verdict:
 
     ``score`` is the anomaly score (higher is more anomalous) and ``p_value`` the share of
     held-out benign requests that score at least so high; both None where no model is loaded.
+    ``category`` is the number of the population that the score is held against.
     """
 
     action: Action
@@ -79,3 +80,4 @@ class Verdict:
     score: float | None = None
     p_value: float | None = None
     endpoint: str = ""
+    category: int = 0
