@@ -14,7 +14,7 @@ from cnaf.signatures.seclang.regexes import compile_regex
 from cnaf.signatures.seclang.variables import PERSISTENT, is_known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cnaf.signatures.seclang.syntax import Action, Place
     from cnaf.signatures.seclang.transaction import Transaction
@@ -168,24 +168,48 @@ def _result(before: bytes, value: bytes, operation: str) -> bytes:
 class Exclusions:
     """What rules have taken away from other rules, for the rest of one request."""
 
-    __slots__ = ("by_id", "by_tag", "ranges", "tags")
+    __slots__ = ("_by_id", "_by_tag", "_ranges", "_tags")
 
     def __init__(self) -> None:
-        self.ranges: list[tuple[int, int]] = []
-        self.tags: set[str] = set()
-        self.by_id: list[tuple[int, int, Callable[[str, bytes | None], bool]]] = []
-        self.by_tag: list[tuple[str, Callable[[str, bytes | None], bool]]] = []
+        self._ranges: list[tuple[int, int]] = []
+        self._tags: set[str] = set()
+        self._by_id: list[tuple[int, int, Callable[[str, bytes | None], bool]]] = []
+        self._by_tag: dict[str, list[Callable[[str, bytes | None], bool]]] = {}
+
+    def remove_ids(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Take rules away by id."""
+        self._ranges += ranges
+
+    def remove_tag(self, tag: str) -> None:
+        """Take rules away by tag."""
+        self._tags.add(tag)
+
+    def hide_by_id(
+        self, ranges: Iterable[tuple[int, int]], test: Callable[[str, bytes | None], bool]
+    ) -> None:
+        """Hide targets, for which the test of collection and name says yes, from rules by id."""
+        self._by_id += [(low, high, test) for low, high in ranges]
+
+    def hide_by_tag(self, tag: str, test: Callable[[str, bytes | None], bool]) -> None:
+        """Hide targets from rules by tag."""
+        self._by_tag.setdefault(tag, []).append(test)
 
     def removes(self, rule: int, tags: frozenset[str]) -> bool:
         """Whether a rule is gone altogether."""
-        if not self.tags.isdisjoint(tags):
+        if self._tags and not self._tags.isdisjoint(tags):
             return True
-        return any(low <= rule <= high for low, high in self.ranges)
+        return bool(self._ranges) and any(low <= rule <= high for low, high in self._ranges)
 
-    def targets(self, rule: int, tags: frozenset[str]) -> list[Callable[[str, bytes | None], bool]]:
+    def hidden(
+        self, rule: int, tags: frozenset[str]
+    ) -> Sequence[Callable[[str, bytes | None], bool]]:
         """Return tests of collection and name: what they say yes to, a rule does not see."""
-        found = [test for low, high, test in self.by_id if low <= rule <= high]
-        return found + [test for tag, test in self.by_tag if tag in tags]
+        found: list[Callable[[str, bytes | None], bool]] = []
+        if self._by_id:
+            found += [test for low, high, test in self._by_id if low <= rule <= high]
+        if not tags.isdisjoint(self._by_tag):
+            found += [test for tag in tags for test in self._by_tag.get(tag, ())]
+        return found
 
 
 _PROCESSORS = ("JSON", "MULTIPART", "URLENCODED", "XML")
@@ -257,22 +281,22 @@ def id_ranges(value: str, place: Place) -> list[tuple[int, int]]:
 
 def _remove_by_id(value: str, place: Place) -> Callable[[Transaction], None]:
     ranges = id_ranges(value, place)
-    return lambda t: _exclusions(t).ranges.extend(ranges)
+    return lambda t: _exclusions(t).remove_ids(ranges)
 
 
 def _remove_by_tag(value: str, _place: Place) -> Callable[[Transaction], None]:
-    return lambda t: _exclusions(t).tags.add(value)
+    return lambda t: _exclusions(t).remove_tag(value)
 
 
 def _remove_target_by_id(value: str, place: Place) -> Callable[[Transaction], None]:
     rules, test = _rule_and_target(value, place)
-    ranges = [(low, high, test) for low, high in id_ranges(rules, place)]
-    return lambda t: _exclusions(t).by_id.extend(ranges)
+    ranges = id_ranges(rules, place)
+    return lambda t: _exclusions(t).hide_by_id(ranges, test)
 
 
 def _remove_target_by_tag(value: str, place: Place) -> Callable[[Transaction], None]:
     tag, test = _rule_and_target(value, place)
-    return lambda t: _exclusions(t).by_tag.append((tag, test))
+    return lambda t: _exclusions(t).hide_by_tag(tag, test)
 
 
 def _rule_and_target(value: str, place: Place) -> tuple[str, Callable[[str, bytes | None], bool]]:

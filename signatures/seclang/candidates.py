@@ -10,7 +10,7 @@ from cnaf.signatures.seclang.transaction import Transaction
 from cnaf.signatures.seclang.variables import basename
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cnaf.signatures.seclang.rule_set import RuleSet
     from cnaf.signatures.seclang.transaction import HeaderField
@@ -26,6 +26,14 @@ _ADDRESS: dict[str, Callable[[Transaction], bytes]] = {
     "REQUEST_URI_RAW": lambda t: t.target,
 }
 
+_LATE: dict[str, Callable[[Transaction], Iterable[bytes]]] = {
+    "FILES": lambda t: [value for pair in t.multipart.files for value in pair],
+    "FILES_NAMES": lambda t: t.multipart.file_names,
+    "MULTIPART_PART_HEADERS": lambda t: [line for _, line in t.multipart.part_headers],
+    "REQUEST_BODY": lambda t: (t.body,),
+    "XML": lambda t: [*t.xml_text, *t.xml_attributes],
+}
+
 _NO_RULES: frozenset[tuple[int, int]] = frozenset()
 
 
@@ -39,7 +47,14 @@ class Candidates:
         self._address_variants = [
             (name, address.variants[name].add_to) for name in rules.groups["address"].pipelines
         ]
-        self._arguments = Scanner(rules.groups["arguments"]).scan
+        arguments = Scanner(rules.groups["arguments"])
+        self._arguments = arguments.find
+        self._add_variants = arguments.variants[""].add_to
+        self._late_variants = [
+            (name, arguments.variants[name].add_to)
+            for name in rules.groups["arguments"].pipelines
+            if name in _LATE
+        ]
         self._headers = Scanner(rules.groups["headers"]).scan
         self._collections = rules.collections
         self._any_header = rules.header_rules.get(b"", _NO_RULES)
@@ -56,20 +71,27 @@ class Candidates:
             if field.candidates:
                 found.update(field.candidates)
         if t.args:
-            found |= self._arguments([value for pair in t.args for value in pair])
+            found |= self._scan_pairs(t.args, set())
         return found
+
+    def _scan_pairs(
+        self, pairs: Iterable[tuple[bytes, bytes]], texts: set[bytes]
+    ) -> set[tuple[int, int]]:
+        values = {value for pair in pairs for value in pair}
+        texts |= values
+        add_variants = self._add_variants
+        for value in values:
+            add_variants(texts, value)
+        return self._arguments(texts)
 
     def late(self, t: Transaction) -> set[tuple[int, int]]:
         """Return the candidates by what the body adds."""
-        values = {value for pair in t.args[len(t.args_get) :] for value in pair}
-        parts = t.multipart
-        for pairs in (parts.files, parts.part_headers):
-            values.update(value for pair in pairs for value in pair)
-        values.update(t.xml_text)
-        values.update(t.xml_attributes)
-        if "REQUEST_BODY" in self._collections:
-            values.add(t.body)
-        return self._arguments(values)
+        texts: set[bytes] = set()
+        for name, add_variants in self._late_variants:
+            for value in _LATE[name](t):
+                texts.add(value)
+                add_variants(texts, value)
+        return self._scan_pairs(t.args[len(t.args_get) :], texts)
 
     def of_header(self, field: HeaderField) -> tuple[tuple[int, int], ...]:
         """Return the rules that a header field, looked at alone, does match, or may.
@@ -81,7 +103,7 @@ class Candidates:
         looking = self._any_header | rules.header_rules.get(field.name, _NO_RULES)
         found = (self._headers((name, value)) & looking) if looking else set()
         if field.cookies:
-            found |= self._arguments({text for pair in field.cookies for text in pair})
+            found |= self._scan_pairs(field.cookies, set())
         if not found:
             return ()
         # The rest of this request is neutral: it has no values that a scanned rule looks at.

@@ -47,12 +47,18 @@ _QUIET = frozenset((
 class Folded:
     """What is left for requests: units of each phase in order, and TX as they find it.
 
+    Every phase has all markers, between the rules that it has.
     ``forgets`` holds the ids of rules in front of which a rule vanished that never matches.
     """
 
-    units: tuple[Chain | Marker, ...]
+    phases: tuple[tuple[Chain | Marker, ...], ...]
     initial: Mapping[bytes, bytes]
     forgets: frozenset[int]
+
+    @property
+    def units(self) -> tuple[Chain | Marker, ...]:
+        """The units of all phases, one after the other."""
+        return tuple(unit for phase in self.phases for unit in phase)
 
 
 def fold(
@@ -62,6 +68,7 @@ def fold(
 ) -> Folded:
     """Work out what no request decides; ``variables`` are TX variables set in advance."""
     walker = _Walker(program.settings, variables, read_lines)
+    phases: list[tuple[Chain | Marker, ...]] = []
     for phase in (1, 2, 3, 4):
         units = [u for u in program.units if isinstance(u, Marker) or u.phase == phase]
         for index, unit in enumerate(units):
@@ -69,7 +76,29 @@ def fold(
                 walker.marker(unit)
             else:
                 walker.chain(unit, units[index + 1 :])
-    return Folded(tuple(walker.kept), walker.known, frozenset(walker.forgets))
+        phases.append(tuple(walker.kept))
+        walker.kept.clear()
+    return Folded(tuple(phases), walker.known, frozenset(walker.forgets))
+
+
+class _Own:
+    """Which TX variables a chain may set itself."""
+
+    def __init__(self, chain: Chain) -> None:
+        actions = [(a, link.place) for link in chain.links for a in link.actions]
+        names = [parse_setvar(a.argument, p).name.lower() for a, p in actions if a.name == "setvar"]
+        self._names = {name.encode("latin-1") for name in names if "%{" not in name}
+        made_up = [name.partition("%{")[0] for name in names if "%{" in name]
+        self._prefixes = tuple(prefix.encode("latin-1") for prefix in made_up)
+        self._captures = any(a.name == "capture" for a, _ in actions)
+
+    def sets(self, name: bytes) -> bool:
+        """Whether the chain may set a variable."""
+        return (
+            name in self._names
+            or name.startswith(self._prefixes)
+            or (self._captures and name.isdigit())
+        )
 
 
 class _Walker:
@@ -111,7 +140,8 @@ class _Walker:
         """Decide about one chain; ``following`` are the units behind it in its phase."""
         if self._skipping is not None:
             return
-        chain = replace(chain, links=tuple(self._substituted(link) for link in chain.links))
+        own = _Own(chain)
+        chain = replace(chain, links=tuple(self._substituted(link, own) for link in chain.links))
         verdict = self._verdict(chain)
         if verdict is None and _is_inert(chain):
             self._gap = True
@@ -286,23 +316,21 @@ class _Walker:
 
     # Macros and reads -----------------------------------------------------------------------
 
-    def _substituted(self, link: SecRule) -> SecRule:
-        """Write known values in the place of macros."""
+    def _substituted(self, link: SecRule, own: _Own) -> SecRule:
+        """Write known values in the place of macros, but what the chain itself may set."""
+
+        def expand(text: str) -> str:
+            return _MACRO.sub(lambda m: self._value(m, own), text) if "%{" in text else text
+
         operator = link.operator
-        if operator is not None and "%{" in operator.argument:
-            operator = replace(operator, argument=self._expand(operator.argument))
-        actions = tuple(
-            replace(a, argument=self._expand(a.argument)) if "%{" in a.argument else a
-            for a in link.actions
-        )
+        if operator is not None:
+            operator = replace(operator, argument=expand(operator.argument))
+        actions = tuple(replace(a, argument=expand(a.argument)) for a in link.actions)
         return replace(link, operator=operator, actions=actions)
 
-    def _expand(self, text: str) -> str:
-        return _MACRO.sub(self._value, text)
-
-    def _value(self, match: re.Match[str]) -> str:
+    def _value(self, match: re.Match[str], own: _Own) -> str:
         name = match[1].lower().encode("latin-1")
-        if self._is_unknown(name):
+        if self._is_unknown(name) or own.sets(name):
             return match[0]
         value = self.known.get(name, b"").decode("latin-1")
         return match[0] if "%{" in value else value

@@ -86,9 +86,12 @@ class _Reader:
     # The Content-Type header ----------------------------------------------------------------
 
     def start(self) -> bool:
-        """Find the boundary; on failure the problem is noted and nothing is read."""
+        """Find the boundary; on failure the problem is noted and nothing is read.
+
+        An empty boundary is no problem that libmodsecurity names: nothing is read all the same.
+        """
         problem = self._find_boundary()
-        if problem is not None:
+        if problem:
             self.flags.add("error")
             self.result.problem = problem
         return problem is None
@@ -96,27 +99,27 @@ class _Reader:
     def _find_boundary(self) -> str | None:  # noqa: PLR0911
         header = self.header
         if not header:
-            return "no Content-Type header"
+            return "Content-Type header not available."
         if len(header) > _MAX_CONTENT_TYPE:
-            return "Content-Type header too long"
+            return "Invalid boundary in C-T (length)."
         if header[:19].lower() != b"multipart/form-data":
-            return "invalid MIME type"
+            return "Invalid MIME type."
         if _count_boundaries(header) > 1:
-            return "several boundary parameters"
+            return "Multiple boundary parameters in C-T."
         at = header.find(b"boundary")
         if at < 0:
-            return "no boundary"
+            return "Boundary not found in C-T."
         before = header[19:at].translate(None, _SPACES)
         if before not in {b"", b";"}:
-            return "malformed Content-Type header"
+            return "Invalid boundary in C-T (malformed)."
         if not before:
             self.flags.add("missing_semicolon")
         equals = header.find(b"=", at + 8)
         if equals < 0:
-            return "malformed boundary parameter"
+            return "Invalid boundary in C-T (malformed)."
         between = header[at + 8 : equals]
         if between.strip(_SPACES):
-            return "malformed boundary parameter name"
+            return "Invalid boundary in C-T (parameter name)."
         if between:
             self.flags.add("boundary_whitespace")
         return self._read_boundary(header[equals + 1 :])
@@ -129,17 +132,17 @@ class _Reader:
             if value:
                 self.flags.add("boundary_quoted")
         elif value[:1] == b'"' or (len(value) >= 2 and value[-1:] == b'"'):
-            return "boundary quoted in part"
+            return "Invalid boundary in C-T (quote)."
         if not value:
-            return "empty boundary"
+            return ""
         if _count_boundaries(value):
-            return "a boundary in the boundary"
+            return "Invalid boundary in C-T (content)."
         if _BOUNDARY.fullmatch(value) is None:
             value = value.split(b";", 1)[0]
         if _BOUNDARY.fullmatch(value) is None:
-            return "invalid characters in the boundary"
+            return "Invalid boundary in C-T (characters)."
         self.boundary = value
-        return None if value else "empty boundary"
+        return None if value else "Invalid boundary in C-T (empty)."
 
     # The body -------------------------------------------------------------------------------
 
@@ -182,7 +185,7 @@ class _Reader:
         elif self.in_data:
             self._data(line)
         elif is_full:
-            return self._failed("part header line too long")
+            return self._failed(f"Part header line over {_BUFFER} bytes long")
         else:
             self._header_line(line)
         return True
@@ -198,9 +201,9 @@ class _Reader:
             return self._boundary_line(text)
         after = text[2:].lstrip(_SPACES)
         if "boundary_quoted" in self.flags and text.startswith(b'"' + self.boundary, 2):
-            return self._failed("quotes around a boundary")
+            return self._failed("Invalid boundary (quotes).")
         if len(after) < len(text) - 2 and after.startswith(self.boundary):
-            return self._failed("white space in front of a boundary")
+            return self._failed("Invalid boundary (whitespace).")
         self.result.unmatched_boundary = 1
         return None
 
@@ -212,7 +215,7 @@ class _Reader:
         if is_final:
             rest = rest[2:]
         if rest not in {b"\r\n", b"\n"}:
-            return self._failed("text behind a boundary")
+            return self._failed("Invalid boundary")
         if rest == b"\n":
             self.flags.add("lf_line")
         else:
@@ -265,7 +268,7 @@ class _Reader:
         part = self.part
         assert part is not None
         if b"\x00" in line:
-            return "NUL in part headers"
+            return "Nul byte in part headers."
         if line[-2:-1] == b"\r":
             self.result.crlf_line = True
         else:
@@ -277,11 +280,11 @@ class _Reader:
         _record(part)
         name, colon, value = line.partition(b":")
         if not colon:
-            return "colon missing in a part header"
+            return "Invalid part header (colon missing)"
         if not name:
-            return "name missing in a part header"
+            return "Invalid part header (header name missing)."
         if any(not 33 <= c <= 126 for c in name):
-            return "invalid character in the name of a part header"
+            return "Invalid part header (contains invalid character)."
         if name.lower() in part.headers:
             return None
         part.last_name = name.lower()
@@ -295,11 +298,11 @@ class _Reader:
         if line[: len(line) - len(stripped)].strip(_BLANK):
             self.flags.add("invalid_header_folding")
         if not part.last_name:
-            return "folding without a part header"
+            return "Invalid part header (folding error)."
         value = part.headers[part.last_name] + b" " + stripped.rstrip(b"\r\n")
         part.headers[part.last_name] = value
         if len(value) > _BUFFER:
-            return "part header too long"
+            return "Part header too long."
         part.last_line = part.last_name + b": " + value
         return None
 
@@ -307,13 +310,13 @@ class _Reader:
         _record(part)
         value = part.headers.get(b"content-disposition")
         if value is None:
-            return "part without Content-Disposition header"
+            return "Part missing Content-Disposition header."
         if not self._disposition(part, value):
-            return "invalid Content-Disposition header"
+            return "Invalid Content-Disposition header"
         if not part.name:
-            return "Content-Disposition header without name"
+            return "Content-Disposition header missing name field."
         if part.filename and b"filename=" not in value:
-            return "invalid file name in Content-Disposition header"
+            return "Invalid Content-Disposition header (filename)."
         part.is_file = bool(part.filename)
         self.in_data, self.data_read = True, False
         part.last_name = b""
@@ -403,6 +406,8 @@ class _Reader:
                     position += 1
             out.append(rest[position])
             position += 1
+        if position == len(rest):
+            return None
         return name, bytes(out), quote, rest[position + 1 :]
 
     # The end --------------------------------------------------------------------------------
@@ -415,7 +420,9 @@ class _Reader:
             self._late_boundary()
             if not self.is_complete:
                 result.problem = (
-                    "final boundary missing" if self.boundaries else "no boundary in the body"
+                    "Final boundary missing."
+                    if self.boundaries
+                    else "No boundaries found in payload."
                 )
                 return
         for part in self.parts:

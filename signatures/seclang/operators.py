@@ -92,8 +92,12 @@ Maker = "Callable[[Operator, Place, Callable[[str, Place], list[str]]], Matcher]
 # Expressions and phrases --------------------------------------------------------------------
 
 
+#: ``\x{ff}`` is a byte here, in all engines alike when written as ``\xff``.
+_BRACED = re.compile(r"\\x\{0*([0-9a-fA-F]{1,2})\}")
+
+
 def _rx(operator: Operator, place: Place, _: object) -> Matcher:
-    pattern = operator.argument
+    pattern = _BRACED.sub(lambda m: rf"\x{m[1].zfill(2)}", operator.argument)
     if not pattern:
         return Matcher(lambda _v, _t: _NOTHING, operator.negated)
     if has_macro(pattern):
@@ -321,7 +325,7 @@ def _sqli(operator: Operator, _place: Place, _: object) -> Matcher:
     def test(value: bytes, _t: Transaction) -> Sequence[bytes | None] | None:
         if not value.translate(None, WORD_BYTES):
             return None
-        result = libinjection.is_sql_injection(_as_text(value))
+        result = libinjection.is_sql_injection(_Raw(value))
         if not result["is_sqli"]:
             return None
         return (str(result["fingerprint"]).encode("latin-1", "replace"),)
@@ -333,14 +337,22 @@ def _xss(operator: Operator, _place: Place, _: object) -> Matcher:
     def test(value: bytes, _t: Transaction) -> Sequence[bytes | None] | None:
         if not value.translate(None, WORD_BYTES):
             return None
-        return (value,) if libinjection.is_xss(_as_text(value))["is_xss"] else None
+        return (value,) if libinjection.is_xss(_Raw(value))["is_xss"] else None
 
     return Matcher(test, operator.negated, needs_sign=True)
 
 
-def _as_text(value: bytes) -> str:
-    """The binding takes text and hands over its UTF-8, so other bytes would change."""
-    return value[:_INJECTION_BYTES].replace(b"\x00", b" ").decode("utf-8", "replace")
+class _Raw:
+    """A value as the binding takes it: it asks for an encoding, so bytes stay as they are."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value[:_INJECTION_BYTES]
+
+    def encode(self, *_how: object) -> bytes:
+        """Return the bytes."""
+        return self._value
 
 
 # Addresses ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cnaf.signatures.seclang.errors import SecLangError
@@ -52,10 +53,20 @@ class Pipeline:
         return (self.names[:end] for end in range(len(self.names) + 1))
 
 
+_CSS_ESCAPE = re.compile(rb"\\(?:[0-9a-fA-F\n]|\Z)")
+_MULTIBYTE = re.compile(rb"[\xc0-\xf7][\x80-\xbf]")
+
+
 def _reports_change(name: str, before: bytes, after: bytes) -> bool:
-    """These three see a change of length only, in libmodsecurity."""
+    """Whether libmodsecurity says that a transformation changed a value: it is not always right."""
     if name in {"cmdline", "compresswhitespace"}:
         return len(before) != len(after)
+    if name in {"lowercase", "uppercase"}:
+        return before != after or not before.isascii()
+    if name == "cssdecode":
+        return _CSS_ESCAPE.search(before) is not None
+    if name == "utf8tounicode":
+        return _MULTIBYTE.search(before) is not None
     return before != after
 
 

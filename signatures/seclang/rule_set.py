@@ -170,10 +170,10 @@ def _phase(
 ) -> Phase:
     rules: list[CompiledRule] = []
     markers: dict[str, int] = {}
-    for unit in folded.units:
+    for unit in folded.phases[number - 1]:
         if isinstance(unit, Marker):
             markers[unit.name] = len(rules)
-        elif unit.phase == number:
+        else:
             rule = compiled(unit)
             builder.add(number - 1, len(rules), unit, rule)
             rules.append(rule)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from cnaf.signatures.seclang.program import Chain, Settings
-    from cnaf.signatures.seclang.syntax import Action, Place, SecRule
+    from cnaf.signatures.seclang.syntax import Action, Place, SecRule, Variable
     from cnaf.signatures.seclang.transaction import Transaction
 
 __all__ = ["CompiledRule", "Link"]
@@ -73,6 +73,7 @@ class Link:
         self.targets = [
             (
                 v.collection,
+                _label(v).encode("latin-1"),
                 compile_target(v, [e for e in excluded if e.collection == v.collection], place),
             )
             for v in rule.variables
@@ -124,9 +125,9 @@ class Link:
 
         There is one where all targets are known when a phase starts and take few values.
         """
-        if not self._remembers or any(c not in _FEW_VALUES for c, _ in self.targets):
+        if not self._remembers or any(c not in _FEW_VALUES for c, _, _ in self.targets):
             return None
-        fetches = [fetch for _, fetch in self.targets]
+        fetches = [fetch for _, _, fetch in self.targets]
         failed = self.failed
         if len(fetches) == 1:
             only = fetches[0]
@@ -138,7 +139,7 @@ class Link:
         matcher = self.matcher
         if matcher is None or not matcher.is_pure:
             return True
-        for _, fetch in self.targets:
+        for _, _, fetch in self.targets:
             for _, value in fetch(t):
                 seen = self.pipeline.stages(value) if self._multi else (self.pipeline.apply(value),)
                 if any((matcher.test(v, t) is None) == matcher.negated for v in seen):
@@ -149,9 +150,9 @@ class Link:
         found = False
         hidden: Sequence[Callable[[str, bytes | None], bool]] = ()
         if t.exclusions is not None and self is rule.link and not rule.is_shortened:
-            hidden = t.exclusions.targets(rule.id, rule.tag_set)
+            hidden = t.exclusions.hidden(rule.id, rule.tag_set)
         failed = self.failed
-        for collection, fetch in self.targets:
+        for collection, label, fetch in self.targets:
             remembers = self._remembers and collection in _REMEMBERED
             for name, value in fetch(t):
                 if remembers and value in failed:
@@ -159,7 +160,7 @@ class Link:
                 if hidden and any(test(collection, name) for test in hidden):
                     continue
                 errors = t.pcre_errors
-                if self._test_value(t, matcher, collection, name, value):
+                if self._test_value(t, matcher, label, name, value):
                     found = True
                 elif remembers and errors == t.pcre_errors and not t.is_limited:
                     self._remember(value)
@@ -172,17 +173,17 @@ class Link:
             self.failed.add(value)
 
     def _test_value(
-        self, t: Transaction, matcher: Matcher, collection: str, name: bytes | None, value: bytes
+        self, t: Transaction, matcher: Matcher, label: bytes, name: bytes | None, value: bytes
     ) -> bool:
         if self._multi:
             stages = self.pipeline.stages(value)
             # Each stage that matches counts: no stopping at the first.
-            results = [self._test_seen(t, matcher, collection, name, s) for s in stages]
+            results = [self._test_seen(t, matcher, label, name, s) for s in stages]
             return True in results
-        return self._test_seen(t, matcher, collection, name, self._apply(value))
+        return self._test_seen(t, matcher, label, name, self._apply(value))
 
     def _test_seen(
-        self, t: Transaction, matcher: Matcher, collection: str, name: bytes | None, seen: bytes
+        self, t: Transaction, matcher: Matcher, label: bytes, name: bytes | None, seen: bytes
     ) -> bool:
         """Test one transformed value; captures count also where the sign turns the result."""
         t.steps += 1
@@ -200,7 +201,6 @@ class Link:
                         t.tx[_NUMBERS[index] if index < 10 else b"%d" % index] = group
             if matcher.negated:
                 return False
-        label = collection.encode("ascii")
         t.matched.append((label if name is None else label + b":" + name, seen))
         for assign in self._assignments:
             assign(t)
@@ -211,6 +211,13 @@ class Link:
             control(t)
         if self.marker is not None:
             t.marker = self.marker
+
+
+def _label(variable: Variable) -> str:
+    """Return what a target without a name of its own is called: XML and counts as they stand."""
+    if variable.collection == "XML" or variable.is_count:
+        return variable.label()
+    return variable.collection
 
 
 class CompiledRule:
@@ -283,12 +290,16 @@ class CompiledRule:
 
     def run(self, t: Transaction) -> bool:
         """Run the chain, and what its first rule does when all of it matched."""
+        if t.exclusions is not None and t.exclusions.removes(self.id, self.tag_set):
+            return False
         key = self.key
-        if key is None or t.exclusions is not None:
+        if key is None:
             return self._run(t)
         before = key.of(t)
         if before in self._settled:
             return False
+        if t.exclusions is not None and t.exclusions.hidden(self.id, self.tag_set):
+            return self._run(t)
         size, errors = len(t.tx), t.pcre_errors
         matched = self._run(t)
         if (
@@ -308,8 +319,6 @@ class CompiledRule:
             self._settled.add(key)
 
     def _run(self, t: Transaction) -> bool:
-        if t.exclusions is not None and t.exclusions.removes(self.id, self.tag_set):
-            return False
         if not self.link.run(t, self):
             return False
         if self._severity is not None and self._severity < t.highest_severity:

@@ -257,7 +257,8 @@ class Transaction:
         self.args_post = parts.arguments[: self.limits.arguments]
         self.args += self.args_post
         self.files_combined_size = sum(size for _, size in parts.file_sizes)
-        self._problem(parts.problem, b"Multipart")
+        problem = None if parts.problem is None else f"Multipart: {parts.problem}"
+        self._problem(problem, b"Multipart")
 
     def _problem(self, problem: str | None, where: bytes) -> None:
         self.reqbody_error = problem is not None

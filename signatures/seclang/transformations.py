@@ -141,10 +141,13 @@ def _url_decode(value: bytes) -> bytes:
 
 
 _ENTITY = re.compile(
-    rb"&(?:#[xX]([0-9a-fA-F]{1,2})|#([0-9]{1,3})|((?i:quot|amp|lt|gt|nbsp))[0-9a-zA-Z]*"
+    rb"&(?:#[xX]([0-9a-fA-F]+)|#([0-9]+)|((?i:quot|amp|lt|gt|nbsp))[0-9a-zA-Z]*"
     rb"|[0-9a-zA-Z]+);?"
 )
 _NAMED = {b"quot": b'"', b"amp": b"&", b"lt": b"<", b"gt": b">", b"nbsp": _NBSP}
+#: C's long: greater numbers count as this one.
+_LONG_MAX = 2**63 - 1
+_LONG_DIGITS = 20
 
 
 def _html_entity_decode(value: bytes) -> bytes:
@@ -152,13 +155,13 @@ def _html_entity_decode(value: bytes) -> bytes:
 
 
 def _entity(match: re.Match[bytes]) -> bytes:
-    if match[1] is not None:
-        return bytes((int(match[1], 16),))
-    if match[2] is not None:
-        return bytes((int(match[2]) & 0xFF,))
     if match[3] is not None:
         return _NAMED[match[3].lower()]
-    return match[0]
+    digits, base = (match[1], 16) if match[1] is not None else (match[2], 10)
+    if digits is None:
+        return match[0]
+    digits = digits.lstrip(b"0")[:_LONG_DIGITS] or b"0"
+    return bytes((min(int(digits, base), _LONG_MAX) & 0xFF,))
 
 
 _ESCAPED = {
@@ -368,22 +371,31 @@ def _cmd_blank(match: re.Match[bytes]) -> bytes:
     return b"" if following in {b"/", b"("} and following else b" "
 
 
-def _normalize_path_win(value: bytes) -> bytes:
-    return _normalize_path(value.replace(b"\\", b"/"))
-
-
 def _normalize_path(value: bytes) -> bytes:
+    return _normalized(value, _SLASHES) if value else value
+
+
+def _normalize_path_win(value: bytes) -> bytes:
+    return _normalized(value, _ANY_SLASHES) if value else value
+
+
+_SLASHES = re.compile(rb"([^/]*)(/*)")
+_ANY_SLASHES = re.compile(rb"([^/\\]*)([/\\]*)")
+
+
+def _normalized(value: bytes, split: re.Pattern[bytes]) -> bytes:
     """Take out empty and self references, and resolve back references as far as the root.
 
-    A name that ends in two dots is taken out, too, as libmodsecurity has it.
+    A name that ends in two dots is taken out, too, and a run of slashes becomes its last one where
+    that is a backslash which was passed over: so libmodsecurity has it.
     """
-    relative = not value.startswith(b"/")
-    path = bytearray() if relative else bytearray(b"/")
-    segments = [s for s in value.split(b"/") if s]
-    trailing = value.endswith(b"/")
+    pieces = split.findall(value)[:-1]
+    relative = bool(pieces[0][0])
+    path = bytearray()
+    if not relative:
+        path += _slash(pieces.pop(0)[1], False)
     at_root = False
-    for index, segment in enumerate(segments):
-        last = not trailing and index == len(segments) - 1
+    for segment, run in pieces:
         end = len(path) + len(segment) - 1
         if segment.endswith(b"..") and relative and (at_root or end <= 2):
             at_root = True
@@ -391,19 +403,29 @@ def _normalize_path(value: bytes) -> bytes:
             path += segment[:-1]
             del path[max(path.rfind(b"/", 0, max(end - 2, 0)), 0) :]
             at_root = at_root or not path
-            if (not last and path) or (not path and not relative):
-                path += b"/"
+            if (run and path) or (not path and not relative):
+                path += _slash(run, True)
             continue
-        elif segment == b".":
+        elif segment == b"." and (not path or path.endswith(b"/")):
+            if run and path:
+                path[-1:] = _slash(run, True)
             continue
         elif end > 0 and not segment.endswith(b"."):
             at_root = False
         path += segment
-        if not last:
-            path += b"/"
-    if not trailing and path.endswith(b"/"):
+        if run:
+            path += _slash(run, False)
+    if value[-1:] not in _TRAILING[split] and path.endswith(b"/"):
         del path[-1:]
     return bytes(path)
+
+
+_TRAILING = {_SLASHES: (b"/",), _ANY_SLASHES: (b"/", b"\\")}
+
+
+def _slash(run: bytes, behind_reference: bool) -> bytes:
+    """Return what becomes of a run of slashes."""
+    return b"\\" if run.endswith(b"\\") and len(run) > 2 - behind_reference else b"/"
 
 
 def _length(value: bytes) -> bytes:

@@ -70,7 +70,7 @@ def _clock(form: str) -> Callable[[Transaction], bytes]:
 
 
 _SCALARS: dict[str, Callable[[Transaction], bytes]] = {
-    "ARGS_COMBINED_SIZE": lambda t: b"%d" % t.args_combined_size if t.args else b"",
+    "ARGS_COMBINED_SIZE": lambda t: b"%d.000000" % t.args_combined_size if t.args else b"",
     "AUTH_TYPE": _auth_type,
     "DURATION": lambda t: b"%f" % (time.perf_counter() - t.started),
     "FILES_COMBINED_SIZE": lambda t: b"%d" % t.files_combined_size if t.multipart.files else b"",

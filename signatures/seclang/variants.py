@@ -1,63 +1,88 @@
 """All that the pipelines of many rules make of a value, each step taken once.
 
-Pipelines that begin alike share a path in a tree. A branch is not gone down where none of its
-transformations acts on the value, which for most values is every branch.
+Pipelines are paths in a tree of transformations. Of all paths only steps that act on a value, by
+its traits, do anything, so where they lead is worked out for sets of places in the tree and
+remembered by traits: the tree becomes an automaton whose moves are the steps that act. For most
+values there is none.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnaf.signatures.seclang.transformations import TRANSFORMATIONS, Transformation, traits_of
+from cnaf.signatures.seclang.transformations import TRANSFORMATIONS, traits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Variants"]
 
+#: Moves that are remembered; there are some hundreds for all traits that requests have.
+_MAX_MOVES = 8192
 
-class _Node:
-    __slots__ = ("below", "branches", "ends")
-
-    def __init__(self) -> None:
-        self.branches: dict[str, tuple[Transformation, _Node]] = {}
-        self.below = 0
-        #: Whether a pipeline ends here or below: where no step below acts, it ends with this value.
-        self.ends = False
+_State = frozenset[int]
+_Moves = tuple[tuple["Callable[[bytes], bytes]", _State], ...]
 
 
 class Variants:
-    """The tree of some pipelines, given as names of transformations."""
+    """The automaton of some pipelines, given as names of transformations."""
 
     def __init__(self, pipelines: Iterable[tuple[str, ...]]) -> None:
-        self._root = _Node()
+        #: For each place in the tree the steps that leave it, by name, and where they lead.
+        self._tree: list[dict[str, int]] = [{}]
         for names in pipelines:
-            self._add(names)
-
-    def _add(self, names: tuple[str, ...]) -> None:
-        node = self._root
-        for index, name in enumerate(names):
-            for later in names[index:]:
-                node.below |= TRANSFORMATIONS[later].acts_on
-            step = TRANSFORMATIONS[name]
-            node = node.branches.setdefault(name, (step, _Node()))[1]
-            node.ends = True
+            place = 0
+            for name in names:
+                if name not in self._tree[place]:
+                    self._tree.append({})
+                    self._tree[place][name] = len(self._tree) - 1
+                place = self._tree[place][name]
+        self._acts_on = 0
+        for steps in self._tree:
+            for name in steps:
+                self._acts_on |= TRANSFORMATIONS[name].acts_on
+        self._moves: dict[tuple[_State, int], _Moves] = {}
+        self._start: _State = frozenset((0,))
 
     def add_to(self, out: set[bytes], value: bytes) -> None:
         """Add what pipelines make of a value, where it differs from the value."""
-        traits = traits_of(value)
-        if self._root.below & traits:
-            _descend(self._root, value, traits, out)
+        traits = traits_of(value) & self._acts_on
+        if not traits:
+            return
+        moves = self._moves.get((self._start, traits)) or self._find(self._start, traits)
+        if moves:
+            self._follow(moves, value, out)
 
+    def _follow(self, moves: _Moves, value: bytes, out: set[bytes]) -> None:
+        for step, state in moves:
+            result = step(value)
+            if result == value:
+                # The step did nothing after all: what follows it is found from its state.
+                traits = traits_of(value) & self._acts_on
+            else:
+                out.add(result)
+                traits = traits_of(result) & self._acts_on
+            if traits:
+                found = self._moves.get((state, traits))
+                following = self._find(state, traits) if found is None else found
+                if following:
+                    self._follow(following, result, out)
 
-def _descend(node: _Node, value: bytes, traits: int, out: set[bytes]) -> None:
-    for step, child in node.branches.values():
-        result, result_traits = value, traits
-        if step.acts_on & traits:
-            result = step.apply(value)
-            if result != value:
-                result_traits = traits_of(result)
-        if child.ends:
-            out.add(result)
-        if child.below & result_traits:
-            _descend(child, result, result_traits, out)
+    def _find(self, state: _State, traits: int) -> _Moves:
+        """Work out which steps that act on the traits can come next, past those that do not."""
+        targets: dict[str, set[int]] = {}
+        pending, seen = list(state), set(state)
+        while pending:
+            for name, place in self._tree[pending.pop()].items():
+                if TRANSFORMATIONS[name].acts_on & traits:
+                    targets.setdefault(name, set()).add(place)
+                elif place not in seen:
+                    seen.add(place)
+                    pending.append(place)
+        moves = tuple(
+            (TRANSFORMATIONS[name].apply, frozenset(places)) for name, places in targets.items()
+        )
+        if len(self._moves) >= _MAX_MOVES:
+            self._moves.clear()
+        self._moves[state, traits] = moves
+        return moves

@@ -7,9 +7,12 @@ a cap.
 
 from __future__ import annotations
 
+import re
 from xml.parsers import expat
 
 __all__ = ["read_xml"]
+
+_ROOT = re.compile(rb"<[A-Za-z_:\x80-\xff]")
 
 
 class _TooMuchTextError(Exception):
@@ -35,13 +38,14 @@ class _Reader:
         parser = expat.ParserCreate()
         parser.specified_attributes = True
         parser.ordered_attributes = True
-        parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.CharacterDataHandler = self._characters
         parser.ExternalEntityRefHandler = _refuse
         try:
             parser.Parse(body, True)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError, ValueError) as error:
+            # A root that breaks off is there all the same.
+            self.has_root = self.has_root or _ROOT.search(body) is not None
             return str(error)
         except _TooMuchTextError:
             return "entities expand to too much text"
