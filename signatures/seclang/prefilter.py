@@ -17,7 +17,10 @@ import hyperscan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SEPARATOR", "Expression", "compile_database", "joined", "usable", "usable_all"]
+__all__ = [
+    "SEPARATOR", "Built", "Expression", "build", "compile_database", "joined", "usable",
+    "usable_all",
+]  # fmt: skip
 
 #: Parts joined values. It is in no UTF-8 text, is no word character and no white space.
 SEPARATOR = b"\xff"
@@ -43,6 +46,25 @@ class Expression:
 
     pattern: str
     flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Which of the patterns Hyperscan can stand for, and the database of those, None without any.
+
+    The number of a pattern in the database is its place among those that are usable.
+    """
+
+    usable: tuple[bool, ...]
+    database: hyperscan.Database | None
+
+
+def build(patterns: Sequence[tuple[str, bool]]) -> Built:
+    """Build the database of patterns, given with whether case counts for nothing."""
+    expressions = usable_all(patterns)
+    kept = [expression for expression in expressions if expression is not None]
+    database = compile_database(kept) if kept else None
+    return Built(tuple(expression is not None for expression in expressions), database)
 
 
 def joined(pattern: str) -> str:

@@ -10,14 +10,14 @@ from cnaf.signatures.seclang.actions import check_actions
 from cnaf.signatures.seclang.folding import Folded, fold
 from cnaf.signatures.seclang.limits import EngineLimits
 from cnaf.signatures.seclang.loader import Loader, read_file
-from cnaf.signatures.seclang.prefilter import Expression, compile_database, usable_all
+from cnaf.signatures.seclang.prefilter import Built, build
 from cnaf.signatures.seclang.program import Chain, Marker, Program, Settings
 from cnaf.signatures.seclang.rules import CompiledRule
 from cnaf.signatures.seclang.scanner import Group
 from cnaf.signatures.seclang.settling import Readers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cnaf.signatures.seclang.operators import Matcher
     from cnaf.signatures.seclang.syntax import Place, Variable
@@ -95,13 +95,17 @@ def compile_program(
     program: Program,
     variables: Mapping[str, str],
     read_lines: Callable[[str, Place], list[str]],
+    builder: Callable[[Sequence[tuple[str, bool]]], Built] = build,
 ) -> RuleSet:
-    """Check, fold and compile a program; raises SecLangError."""
+    """Check, fold and compile a program; raises SecLangError.
+
+    ``builder`` makes the databases of the prefilter: one that keeps them saves most of the time.
+    """
     for unit in program.units:
         if isinstance(unit, Chain):
             _check(unit)
     folded = fold(program, variables, read_lines)
-    return _compiled(folded, program, read_lines)
+    return _compiled(folded, program, read_lines, builder)
 
 
 def _check(chain: Chain) -> None:
@@ -110,9 +114,12 @@ def _check(chain: Chain) -> None:
 
 
 def _compiled(
-    folded: Folded, program: Program, read_lines: Callable[[str, Place], list[str]]
+    folded: Folded,
+    program: Program,
+    read_lines: Callable[[str, Place], list[str]],
+    databases: Callable[[Sequence[tuple[str, bool]]], Built],
 ) -> RuleSet:
-    builder = _IndexBuilder()
+    builder = _IndexBuilder(databases)
     readers = Readers(unit for unit in folded.units if isinstance(unit, Chain))
     known = {*folded.initial, *readers.names()}
 
@@ -183,7 +190,8 @@ def _phase(
 class _IndexBuilder:
     """Collects what rules imply, and which of them must be tested always."""
 
-    def __init__(self) -> None:
+    def __init__(self, databases: Callable[[Sequence[tuple[str, bool]]], Built]) -> None:
+        self._databases = databases
         self.collections: set[str] = set()
         self.header_rules: dict[bytes, set[tuple[int, int]]] = {}
         self.always: list[set[int]] = [set(), set(), set(), set()]
@@ -241,15 +249,13 @@ class _IndexBuilder:
 
     def _group(self, name: str) -> Group:
         wanted = self._wanted[name]
-        expressions: list[Expression] = []
+        built = self._databases(list(wanted))
         index: list[tuple[tuple[int, int], ...]] = []
-        for key, expression in zip(wanted, usable_all(list(wanted)), strict=True):
-            if expression is None:
-                for phase, number in wanted[key]:
-                    self.always[phase].add(number)
+        for key, is_usable in zip(wanted, built.usable, strict=True):
+            if is_usable:
+                index.append(tuple(dict.fromkeys(wanted[key])))
                 continue
-            expressions.append(expression)
-            index.append(tuple(dict.fromkeys(wanted[key])))
+            for phase, number in wanted[key]:
+                self.always[phase].add(number)
         pipelines = {v: tuple(sorted(p)) for v, p in sorted(self._pipelines[name].items())}
-        database = compile_database(expressions) if expressions else None
-        return Group(database, tuple(index), pipelines, tuple(self._suspicious[name]))
+        return Group(built.database, tuple(index), pipelines, tuple(self._suspicious[name]))
