@@ -31,7 +31,7 @@ __all__ = [
     "new_event_id",
 ]
 
-ALERT_SCHEMA: Final = "cnaf.alert/2"
+ALERT_SCHEMA: Final = "cnaf.alert/3"
 #: Caps in bytes of UTF-8. A URL over 1 KB, a name over 256 bytes or a sentence over 512 is noise.
 _MAX_TARGET: Final = 1024
 _MAX_NAME: Final = 256
@@ -181,6 +181,7 @@ def _capped_evidence(evidence: Evidence) -> Evidence:
         seen=_capped(evidence.seen, _MAX_SENTENCE),
         marks=tuple((start, end) for start, end in marks if start < end),
         p_value=_finite(evidence.p_value),
+        source=_capped(evidence.source, _MAX_NAME),
         tags=tuple(_capped(tag, _MAX_TAG) for tag in evidence.tags[:_MAX_TAGS]),
     )
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cnaf.models.limits import Limits
 from cnaf.signatures.seclang.errors import SecLangError
 from cnaf.signatures.seclang.loader import Loader
 from cnaf.signatures.seclang.prefilter import Built, build
@@ -33,6 +34,7 @@ _BASE = """\
 SecRuleEngine On
 SecRequestBodyAccess On
 SecResponseBodyAccess Off
+SecArgumentsLimit {arguments}
 SecDefaultAction "phase:1,log,auditlog,{block}"
 SecDefaultAction "phase:2,log,auditlog,{block}"
 SecRule REQUEST_HEADERS:Content-Type "@rx ^(?:application(?:/soap\\+|/)|text/)xml" \\
@@ -79,7 +81,7 @@ def set_texts(registered: RegisteredSet) -> SetTexts:
     shown = "".join(f",setvar:'tx.{name}={value}'" for name, value in settings.items())
     action = _ACTION.format(id=_FIRST_ID // 10, settings=shown) if shown else ""
     return SetTexts(
-        _BASE.format(id=_FIRST_ID // 10, block=block),
+        _BASE.format(id=_FIRST_ID // 10, block=block, arguments=Limits().fields),
         action + text_before(exclusions),
         text_after(exclusions),
     )

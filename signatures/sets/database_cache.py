@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import tempfile
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ import platformdirs
 from cnaf.signatures.seclang.prefilter import Built, build
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["DatabaseCache", "default_cache_dir"]
 
@@ -29,6 +30,7 @@ _FORMAT = b"cnaf.hyperscan/1\n"
 #: Largest database that is read: the one of the Core Rule Set at level 4 has some 10 MB.
 _MAX_BYTES = 256 * 1024 * 1024
 _HASH_BYTES = 32
+_LIBRARY = metadata.version("hyperscan")
 
 
 def default_cache_dir() -> Path:
@@ -37,20 +39,23 @@ def default_cache_dir() -> Path:
 
 
 class DatabaseCache:
-    """Builds databases, or reads those that it built before. It never fails for want of a disk."""
+    """Reads databases, or has them built and keeps them. It never fails for want of a disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, builder: Callable[[Sequence[tuple[str, bool]]], Built] = build
+    ) -> None:
         self.folder = folder
+        self._build = builder
 
     def __call__(self, patterns: Sequence[tuple[str, bool]]) -> Built:
         """Return the database of patterns, given with whether case counts for nothing."""
         if not patterns:
-            return build(patterns)
-        about = (_FORMAT.decode(), hyperscan.__version__, patterns)
+            return self._build(patterns)
+        about = (_FORMAT.decode(), _LIBRARY, patterns)
         path = self.folder / (hashlib.sha256(orjson.dumps(about)).hexdigest() + ".hsdb")
         found = _read(path, len(patterns))
         if found is None:
-            found = build(patterns)
+            found = self._build(patterns)
             self._write(path, found)
         return found
 

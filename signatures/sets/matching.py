@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from cnaf.signatures.seclang.engine import Engine
+from cnaf.signatures.sets.compiled import load_set
+from cnaf.signatures.sets.database_cache import DatabaseCache, default_cache_dir
 from cnaf.signatures.sets.fields import fields_of, label_of
 from cnaf.signatures.sets.registered import Kind
 
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from cnaf.signatures.seclang.outcome import Match, Outcome
     from cnaf.signatures.sets.compiled import LoadedSet
     from cnaf.signatures.sets.registered import RegisteredSet
+    from cnaf.signatures.sets.sources import Sources
 
-__all__ = ["RequestRules", "RuleSets", "SetFinding", "SetMatch"]
+__all__ = ["RequestRules", "RuleSets", "SetFinding", "SetMatch", "load_rules"]
 
 #: Where no client is known, as for recorded traffic: no address that a rule excepts.
 _NOBODY = "0.0.0.0"  # noqa: S104 - nothing is bound
@@ -113,6 +116,13 @@ class RuleSets:
             if outcome.matches or outcome.interruption is not None or limited:
                 findings.append(_finding(registered, outcome, parsed, limited))
         return tuple(findings)
+
+
+def load_rules(sets: Sequence[tuple[RegisteredSet, Sources]]) -> RuleSets | None:
+    """Compile sets with the user's cache; None for no sets. Raises SecLangError."""
+    builder = DatabaseCache(default_cache_dir())
+    loaded = [load_set(registered, sources, builder) for registered, sources in sets]
+    return RuleSets(loaded) if loaded else None
 
 
 def _finding(

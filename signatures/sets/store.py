@@ -24,7 +24,14 @@ from cnaf.signatures.sets.sources import Sources, read_sources
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["RULES_VARIABLE", "RuleStore", "checked_sources", "default_rules_dir", "refreshed"]
+__all__ = [
+    "RULES_VARIABLE",
+    "RuleStore",
+    "checked_sources",
+    "default_rules_dir",
+    "refreshed",
+    "sets_for",
+]
 
 RULES_VARIABLE = "CNAF_RULES"
 _SUFFIX = ".yaml"
@@ -133,6 +140,12 @@ def checked_sources(registered: RegisteredSet) -> Sources:
             f"accept it with `cnaf rules set {registered.name} --refresh`",
         )
     return sources
+
+
+def sets_for(image: str, folder: Path | None) -> tuple[tuple[RegisteredSet, Sources], ...]:
+    """Return the sets that apply to an image, with their files, checked; raises InputError."""
+    store = RuleStore(folder or default_rules_dir())
+    return tuple((one, checked_sources(one)) for one in store.for_image(image))
 
 
 def refreshed(registered: RegisteredSet) -> tuple[RegisteredSet, Sources]:

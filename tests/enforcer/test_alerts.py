@@ -54,7 +54,7 @@ def test_an_alert_is_the_same_after_json(alert: Alert) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"schema": "cnaf.alert/1"}, "cnaf.alert/1"),
+        ({"schema": "cnaf.alert/2"}, "cnaf.alert/2"),
         ({"extra": 1}, "entries"),
         ({"time": "2024-05-01T12:00:00"}, "UTC"),
         ({"time": "2024-05-01T12:00:00+02:00"}, "UTC"),
