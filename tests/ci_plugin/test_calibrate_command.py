@@ -10,6 +10,7 @@ import pytest
 from cnaf.ci_plugin.main import app
 from cnaf.datasets.jsonl import write_jsonl
 from cnaf.models.artifact import ArtifactFiles
+from cnaf.models.calibration import CATEGORIES
 from cnaf.models.digest import Digest
 from cnaf.models.registry_layout import LayoutRegistry
 from cnaf.models.stored_model import unpack_model
@@ -63,7 +64,13 @@ def test_apply_stores_the_new_thresholds(shop: tuple[Path, Path]) -> None:
     ]
     after = unpack_model(stored(registry))
     assert (after.subject, after.image) == (before.subject, before.image)
-    assert after.model.blocking.plain.total != before.model.blocking.plain.total
+    assert after.model.calibration.total == found["distinct"]
+    assert after.model.calibration.total != before.model.calibration.total
+    thresholds = found["after"][0]["thresholds"]
+    assert len(thresholds) == len(CATEGORIES)
+    assert thresholds == pytest.approx(
+        after.model.calibration.thresholds(found["after"][0]["target"]), abs=1e-5
+    )
     assert after.model.profiles == before.model.profiles
 
 

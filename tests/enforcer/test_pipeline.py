@@ -7,10 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cnaf.enforcer.pipeline import Inspector, Policy
-from cnaf.learner.fit import calibrate
-from cnaf.models.calibration import Calibration, SplitCalibration
+from cnaf.models.calibration import (
+    CATEGORIES,
+    STEPS,
+    Calibration,
+    MondrianCalibration,
+    category_of,
+)
 from cnaf.models.exchange import Request
 from cnaf.models.fields import Location
+from cnaf.models.kernels import SURPRISE_CAP
 from cnaf.models.limits import Limits
 from cnaf.models.parsing import RequestParser
 from cnaf.models.request_model import RequestModel, Scorer
@@ -23,8 +29,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.shop import request, shop_fit, shop_traffic
+from tests.support.tails import tail_of
 
 PASS, ALERT, BLOCK = Action.PASS, Action.ALERT, Action.BLOCK
+#: A rate so small that none of these requests is so odd.
+_NONE = 1e-9
 #: Marks that a rule of this confidence fires on; ordinary words to the model.
 WORDS = {Confidence.HIGH: "wooolll", Confidence.MEDIUM: "cotttt", Confidence.LOW: "silkkk"}
 
@@ -58,14 +67,15 @@ def policy_at(model: RequestModel, made: Request, level: str, action: Action = B
     scorer, parsed = Scorer(model), RequestParser().parse(made)
     score = scorer.score(parsed)
     reached = scorer.blockable(parsed, score)
+    thresholds = model.calibration.thresholds
     # Of rates that are promised, the least one that this request would be blocked under.
-    rates = np.geomspace(1e-4, 0.9, 300)
-    block = next(r for r in rates if model.blocking.thresholds(r)[made.body_size > 0] <= reached)
-    alert = min(0.9999, model.calibration.p_value(score.score) * 1.01)
+    rates = np.geomspace(1e-8, 0.9, 600).tolist()
+    beyond = next(rate for rate in rates if thresholds(rate)[score.category] <= reached)
+    assert thresholds(_NONE)[score.category] > reached
     target, told = {
-        "block": (block, alert), "alert": (1e-9, alert), "ordinary": (1e-9, 1e-9),
+        "block": (beyond, beyond), "alert": (_NONE, beyond), "ordinary": (_NONE, _NONE),
     }[level]  # fmt: skip
-    return Policy(action, target_fpr=float(target), alert_fpr=told)
+    return Policy(action, target_fpr=target, alert_fpr=told)
 
 
 def knowing(model: RequestModel, name: str, **known: object) -> RequestModel:
@@ -115,7 +125,7 @@ def test_fusion(
 class TestMediumEvidence:
     """What a rule of medium confidence means where no score reaches a threshold."""
 
-    POLICY = Policy(target_fpr=1e-9, alert_fpr=1e-9)
+    POLICY = Policy(target_fpr=_NONE, alert_fpr=_NONE)
 
     def action(self, engine: SignatureEngine, model: RequestModel, made: Request) -> Action:
         return Inspector(self.POLICY, engine, model).inspect(made).action
@@ -150,10 +160,8 @@ class TestMediumEvidence:
         """Few sessions know the field, its value is plain, and something else is odd."""
         thin = knowing(model, "sort", sessions=1)
         made = request(target="/products?page=1'--&sort=cotttt")
-        score = Scorer(thin).score(RequestParser().parse(made))
-        p_value = thin.calibration.p_value(score.score)
-        for alert_fpr, action in ((min(0.99, p_value * 1.01), BLOCK), (1e-9, ALERT)):
-            policy = Policy(target_fpr=1e-9, alert_fpr=alert_fpr)
+        for level, action in (("alert", BLOCK), ("ordinary", ALERT)):
+            policy = policy_at(thin, made, level)
             assert Inspector(policy, engine, thin).inspect(made).action is action
 
     def test_what_is_normal_in_one_field_is_not_in_another(
@@ -204,44 +212,87 @@ class TestMediumSanity:
 
 
 class TestThresholds:
-    def test_requests_with_and_without_a_body_have_their_own(self, model: RequestModel) -> None:
-        """A score between the two thresholds blocks the one kind and not the other."""
-        plain = search("red - hatt 1")
-        body = request("POST", "/reviews", b"rating=3&title=red+-+hatt+1&text=<p>red</p>")
+    #: One request of each category that a shop without free text in its queries shows.
+    MADE = (
+        search("red - hatt 1"),
+        request("POST", "/reviews", b"rating=3'-&title=red+-+hatt+1&text=<p>red</p>"),
+        request("POST", "/reviews", b"rating=3&title=nice&text=%3Cp%3E%3Bx%7C%28y%29"),
+        request(target="/products?page=1&sort=name&why=%3Cp%3E%3Cb+x%3D(y)%3E%3Cu%3E"),
+    )
+
+    def test_each_category_has_its_own(self, model: RequestModel) -> None:
+        """A score between two thresholds blocks the one kind and not the others."""
         parser, scorer = RequestParser(), Scorer(model)
-        for made in (plain, body):
+        shown = set()
+        for made in self.MADE:
             parsed = parser.parse(made)
-            reached = scorer.blockable(parsed, scorer.score(parsed))
+            score = scorer.score(parsed)
+            shown.add(score.category)
+            reached = scorer.blockable(parsed, score)
             assert reached > 0
-            low, high = reached - 1e-6, reached + 1.0
-            for for_plain, for_body in ((low, high), (high, low)):
-                own = for_body if made.body else for_plain
-                split = replace(
-                    model,
-                    blocking=SplitCalibration(
-                        _only_above(for_plain), _only_above(for_body), sessions=40
-                    ),
-                )
-                verdict = Inspector(Policy(target_fpr=0.5, alert_fpr=1e-9), None, split)
-                action = verdict.inspect(made).action
-                assert (action is BLOCK) == (own == low)
+            for lowest in range(len(CATEGORIES)):
+                limits = [reached + 0.5] * len(CATEGORIES)
+                limits[lowest] = reached - 1e-3
+                own = replace(model, calibration=MondrianCalibration(tuple(map(_from, limits))))
+                for policy, decided in (
+                    (Policy(target_fpr=0.01, alert_fpr=_NONE), BLOCK),
+                    (Policy(target_fpr=_NONE, alert_fpr=0.01), ALERT),
+                ):
+                    verdict = Inspector(policy, None, own).inspect(made)
+                    assert verdict.category == score.category
+                    assert verdict.action is (decided if lowest == score.category else PASS)
+        assert shown == {category_of(False, False), category_of(False, True),
+                         category_of(True, False), category_of(True, True)}  # fmt: skip
+
+    def test_what_may_block_is_worth_an_alert_whatever_the_rates_say(
+        self, model: RequestModel
+    ) -> None:
+        made = self.MADE[0]
+        beyond = policy_at(model, made, "block").target_fpr
+        policy = Policy(ALERT, target_fpr=beyond, alert_fpr=_NONE)
+        assert Inspector(policy, None, model).inspect(made).action is ALERT
+
+    def test_the_p_value_is_that_of_the_category(self, model: RequestModel) -> None:
+        for made in self.MADE:
+            parsed = RequestParser().parse(made)
+            scorer = Scorer(model)
+            score = scorer.score(parsed)
+            verdict = Inspector(policy_at(model, made, "block"), None, model).inspect(made)
+            own = model.calibration.categories[score.category]
+            assert verdict.p_value == own.p_value(scorer.blockable(parsed, score))
 
 
-def _only_above(threshold: float) -> Calibration:
-    """A calibration of a thousand requests, none of which scored higher than this."""
-    return calibrate(np.full(1_000, threshold))
+def _from(threshold: float) -> Calibration:
+    """A calibration that calls what is beyond this score one in a hundred thousand."""
+    nothing = np.zeros(0, np.float32)
+    return Calibration(nothing, nothing.astype(np.int32), 0, tail_of([threshold] * STEPS, 4.0))
 
 
 class TestThinEndpoints:
-    @pytest.mark.parametrize("made", [request("POST", "/search?q=hat"), request("DELETE", "/")])
-    def test_being_new_alone_alerts(self, model: RequestModel, made: Request) -> None:
-        parsed = RequestParser().parse(made)
-        score = Scorer(model).score(parsed)
-        rate = model.calibration.p_value(score.score)
-        # With its newness counted the request is just beyond this rate, so it would block.
+    NEW = (request("POST", "/search?q=hat"), request("DELETE", "/"), request(target="/contact"))
+
+    @pytest.mark.parametrize("made", NEW)
+    def test_being_new_alone_passes(self, model: RequestModel, made: Request) -> None:
+        parsed, scorer = RequestParser().parse(made), Scorer(model)
+        score = scorer.score(parsed)
+        assert score.endpoint is None
+        firm = scorer.blockable(parsed, score)
+        # With its newness counted the request is beyond this rate, so it would block.
+        rate = model.calibration.categories[score.category].p_value((firm + score.score) / 2)
+        assert firm < model.calibration.thresholds(rate)[score.category] < score.score
         verdict = Inspector(Policy(target_fpr=rate, alert_fpr=rate), None, model).inspect(made)
-        assert verdict.action is ALERT
+        assert verdict == Verdict(
+            PASS, (), score.score, None, f"{score.method} {score.template}", score.category
+        )
+
+    def test_what_is_new_where_nothing_ever_is_blocks(self, model: RequestModel) -> None:
+        """An image that answers so many visits by two methods only does not know a third."""
+        endpoints = tuple(replace(e, sessions=1_000 * e.sessions) for e in model.endpoints)
+        settled, made = replace(model, endpoints=endpoints), request("DELETE", "/")
+        verdict = Inspector(Policy(target_fpr=0.01), None, settled).inspect(made)
+        assert verdict.action is BLOCK
         assert "unseen-method" in {item.rule for item in verdict.evidence}
+        assert Inspector(Policy(target_fpr=0.01), None, model).inspect(made).action is PASS
 
     def test_an_attack_on_a_new_page_blocks(self, model: RequestModel) -> None:
         policy = Policy(target_fpr=0.01)
@@ -275,9 +326,17 @@ class TestParts:
         assert Inspector(policy, engine, model).inspect(made) == Verdict(PASS)
 
     def test_a_rate_that_the_model_cannot_promise_blocks_nothing(self, model: RequestModel) -> None:
-        policy = Policy(target_fpr=1e-9, alert_fpr=1e-9)
-        made = search("<script>alert(1)</script>")
-        assert Inspector(policy, None, model).inspect(made).action is PASS
+        """Held-out requests of each kind reach the highest score."""
+        odd = np.full(9, SURPRISE_CAP, np.float32)
+        calibrations = tuple(
+            replace(c, scores=odd, ranks=np.full(9, 9, np.int32), total=9)
+            for c in model.calibration.categories
+        )
+        lost = replace(model, calibration=MondrianCalibration(calibrations))
+        policy = Policy(target_fpr=0.01, alert_fpr=0.01)
+        for made in (search("<script>alert(1)</script>"), *TestThresholds.MADE):
+            assert Inspector(policy, None, lost).inspect(made).action is PASS
+        assert Inspector(policy, None, model).inspect(made).action is not PASS
 
     def test_benign_traffic_passes(self, engine: SignatureEngine, model: RequestModel) -> None:
         inspector = Inspector(Policy(target_fpr=0.002, alert_fpr=0.01), engine, model)

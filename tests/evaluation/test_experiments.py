@@ -23,7 +23,14 @@ def test_a_small_corpus_gives_a_point_for_each_pipeline_and_target() -> None:
         assert point.attacks.n == len(ATTACKS)
         # The sessions that were drawn, and the rest of the one that was cut, are not inspected.
         assert len(BENIGN) - 200 - 30 < point.benign.n <= len(BENIGN) - 200
-    assert not any(p.possible for p in points if p.target == 0.001)
+    by = {(p.pipeline, p.target): p for p in points}
+    for target in (0.01, 0.001):
+        model, product = by["model", target], by["product", target]
+        # So few requests promise no rate by themselves; the model finds attacks all the same.
+        assert model.attacks.hits >= len(ATTACKS) - 2
+        assert product.attacks.hits >= model.attacks.hits
+        assert model.benign.share <= target
+    assert by["model", 0.01].attacks.hits >= by["model", 0.001].attacks.hits
     assert points == small_corpus("shop", BENIGN, ATTACKS, 200, 0)
 
 

@@ -56,14 +56,14 @@ def evaluation(*, empty: bool = False) -> Evaluation:
         left_out={"app": {"repeats": 3, "nothing": 0}},
         results=set_results(seen, 0.01), curves=curves(seen), ablation=rows,
         small=() if empty else tuple(
-            SmallPoint("app", size, draw, target, pipeline, True, rate, Rate.of(draw, 100))
+            SmallPoint("app", size, draw, target, pipeline, rate, Rate.of(draw, 100))
             for size in (50, 100) for draw in (0, 1) for target in (0.01, 0.001)
             for pipeline in ("model", "product")
         ),
         poison=() if empty else (PoisonPoint(0.01, 4, 0, "product", rate, rate, rate),),
         mutations=() if empty else (MutationRow("sql", "model", rate, Rate.of(8, 10)),),
         speed=None if empty else Speed(20.0, 12.0, 3.0, 50_000, 1234),
-        model_bytes={"app": 1000}, unpromised=("other",), observations=tuple(seen),
+        model_bytes={"app": 1000}, observations=tuple(seen),
     )  # fmt: skip
 
 
@@ -139,7 +139,9 @@ def test_json_holds_every_figure_with_its_interval() -> None:
     assert rate.keys() == {"hits", "n", "rate", "low", "high"}
     assert made["mutations"][0]["loss"] == pytest.approx(0.1)
     assert len(made["small_corpora"]) == 16
-    assert made["unpromised"] == ["other"]
+    assert made["small_corpora"][0].keys() == {
+        "application", "size", "draw", "target", "pipeline", "attacks", "benign",
+    }  # fmt: skip
 
 
 def test_markdown_says_what_fails_first_and_lets_no_name_break_a_table() -> None:
@@ -150,10 +152,12 @@ def test_markdown_says_what_fails_first_and_lets_no_name_break_a_table() -> None
     assert "Not measured: octokit: not found" in text
     assert "3 repeats" in text
     assert "0 nothing" not in text
-    assert "Too few requests of other" in text
+    # The pooled draws: two of each size, of ten attacks each.
+    row = next(line for line in text.splitlines() if "| 1.0% | 50 |" in line)
+    assert [cell.strip() for cell in row.split("|")[4:6]] == ["model alone", "2"]
     assert "<b>" not in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in tables if "alone" in line} <= {9, 6, 7}
+    assert {line.count("|") for line in tables if "alone" in line} <= {6, 8, 9}
     assert "## Ablation" not in evaluation_markdown(evaluation(empty=True))
 
 

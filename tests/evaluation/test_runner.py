@@ -28,7 +28,10 @@ def test_everything_quick(tmp_path: Path) -> None:
     assert {point.share for point in made.poison} == {0.0, 0.01, 0.05}
     assert made.mutations
     assert made.speed is None
-    assert "octokit" in made.unpromised
+    # Even of a few cassettes the model alone is held against its benign requests.
+    small = next(result for result in made.results if result.data_set == "octokit")
+    assert small.row("model").benign.requests.n > 0
+    assert small.row("model").benign.requests.share <= 0.05
     assert made.model_bytes.keys() == {"WordPress", "HttpParams", "octokit"}
 
 

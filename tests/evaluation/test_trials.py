@@ -88,7 +88,6 @@ def test_attacks_are_found_and_benign_requests_pass() -> None:
     strings = [o for o in observations if o.data_set == "strings"]
     assert rates(benign, blocked_by("product")).requests.share < 0.05
     assert rates(strings, blocked_by("product")).requests.share > 0.5
-    assert result().possible
     assert result().model_bytes > 10_000
     assert all(o.application == "shop" for o in observations)
 
@@ -100,12 +99,15 @@ def test_blocking_by_the_model_is_a_margin_of_at_least_zero() -> None:
         assert bool(seen.why[0]) is blocked_by("model")(seen)
 
 
-def test_without_a_promise_scores_still_have_an_order() -> None:
+@pytest.mark.parametrize("target", [0.01, 1e-6])
+def test_of_few_requests_scores_still_have_an_order(target: float) -> None:
     trial = Trial("shop", SHOP.benign[:60], SHOP.benign[-40:], (("shop", SHOP.attacks[0]),))
-    small = run_trial(trial, 1e-6)
-    assert not small.possible
+    small = run_trial(trial, target)
     benign = [o.margin for o in small.observations if not o.data_set]
-    assert small.observations[-1].margin > np.median(benign)
+    attack = small.observations[-1]
+    assert attack.margin > max(benign)
+    # So few requests cannot show one in a hundred; the tails of others can.
+    assert (attack.margin >= 0) == blocked_by("model")(attack) == (target == 0.01)
 
 
 def test_variants_begin_with_the_whole_model() -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from cnaf.learner.fit import FitOptions, FitResult, calibrate, fit, split_calibration
+from cnaf.learner.fit import FitOptions, FitResult, calibrate, fit
+from cnaf.learner.reference import TAILS, Reference, general_reference
 from cnaf.learner.samples import collect
-from cnaf.models.calibration import SPENT, STEPS
+from cnaf.models.calibration import (
+    REFERENCE_WEIGHT,
+    SPENT,
+    STEPS,
+    category_of,
+)
 from cnaf.models.exchange import Exchange, Request
 from cnaf.models.fields import Location
-from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES, hash_gram, lookup
+from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES, hash_gram, lookup, surprise
 from cnaf.models.model_codec import model_to_parts
 from cnaf.models.ngrams import TOKENS, grams_of
 from cnaf.models.parsing import RequestParser
@@ -30,6 +37,7 @@ from tests.support.shop import (
     shop_samples,
     shop_traffic,
 )
+from tests.support.tails import STRAIGHT, tail_of
 
 
 def learn(exchanges: list[Exchange], folds: int = 5, seed: int = 0) -> FitResult:
@@ -57,12 +65,13 @@ class TestDeterminism:
         assert {k: a.tobytes() for k, a in arrays.items()} == {
             k: a.tobytes() for k, a in arrays_again.items()
         }
-        assert np.array_equal(shop_fit().held_out, again.held_out)
+        assert np.array_equal(shop_fit().blockable, again.blockable)
+        assert np.array_equal(shop_fit().categories, again.categories)
 
     def test_the_seed_matters(self) -> None:
         made = list(shop_traffic())[:200]
         one, other = learn(made, seed=1), learn(made, seed=2)
-        assert not np.array_equal(one.held_out, other.held_out)
+        assert not np.array_equal(one.blockable, other.blockable)
 
 
 class TestSmallCorpora:
@@ -76,21 +85,28 @@ class TestSmallCorpora:
         fitted = learn(made)
         # Equal requests are one to whoever counts surprises.
         distinct = {repr(e.request) for e in made}
-        assert len(fitted.held_out) == fitted.model.calibration.total == len(distinct)
-        assert np.isfinite(fitted.held_out).all()
-        assert (fitted.held_out >= 0).all()
-        # So few requests promise no rate below theirs.
-        assert fitted.model.calibration.threshold(0.5 / (count + 1)) == math.inf
-        few = len({e.session for e in made}) < 10
-        assert (fitted.model.blocking.thresholds(0.99) == (math.inf, math.inf)) == few
+        assert len(fitted.blockable) == fitted.model.calibration.total == len(distinct)
+        assert np.isfinite(fitted.blockable).all()
+        assert (fitted.blockable >= 0).all()
+        # So few requests say next to nothing of rare ones: there the reference speaks.
+        for own, other in zip(
+            fitted.model.calibration.categories, general_reference().scores, strict=True
+        ):
+            assert own.reference is other
+            alone = replace(own, scores=own.scores[:0], ranks=own.ranks[:0], total=0)
+            for rate in (0.01, 0.001):
+                assert math.isfinite(own.threshold(rate))
+                # A few requests more, all of them ordinary, bring a rate down by their share.
+                least = alone.threshold(rate * (1 + count / REFERENCE_WEIGHT))
+                assert own.threshold(rate) >= least - 1e-6
         attack = score(fitted, request(target="/search?q=<script>alert(1)</script>"))
-        assert attack >= fitted.held_out.min()
+        assert attack >= fitted.blockable.min()
 
     @pytest.mark.parametrize("folds", [2, 5])
     def test_equal_requests(self, folds: int) -> None:
         made = exchanges_of([request(target="/products?page=1&sort=name")] * 40, "a")
         fitted = learn(made, folds)
-        assert len(fitted.held_out) == 1
+        assert len(fitted.blockable) == 1
         assert np.isfinite(fitted.model.scales).all()
         assert score(fitted, made[0].request) < score(fitted, request(target="/products?page='"))
 
@@ -99,40 +115,87 @@ class TestSmallCorpora:
         fitted = learn(exchanges_of([shopper.search() for _ in range(200)], "a"))
         assert [e.template for e in fitted.model.endpoints] == ["/search"]
         assert fitted.model.endpoints[0].sightings == 200
-        assert score(fitted, request(target="/search?q=%27--")) > fitted.held_out.max()
+        assert score(fitted, request(target="/search?q=%27--")) > fitted.blockable.max()
 
     def test_a_request_without_a_value(self) -> None:
         fitted = learn(exchanges_of([Request("GET", b"", ())] * 10, "a"))
-        assert np.isfinite(fitted.held_out).all()
+        assert np.isfinite(fitted.blockable).all()
+
+
+class TestReference:
+    """What tails and thresholds start from."""
+
+    def test_each_row_of_tails_starts_from_its_own(self) -> None:
+        slopes = 1.0 + 0.05 * np.arange(TAILS)
+        own = Reference(
+            tuple(tail_of([0.0, 1e3], slope) for slope in slopes), general_reference().scores
+        )
+        made = list(shop_traffic()[:30])
+        model = fit(collect(made, folds=2, seed=0), FitOptions(folds=2, trees=5), lambda *_: None,
+                    own).model  # fmt: skip
+        # Values of a few requests bend a slope a little: rows that were mixed up would be far off.
+        assert np.corrcoef(model.tail_slopes, slopes)[0, 1] > 0.9
+        # Nobody has seen a number here that the reference calls ordinary.
+        assert (model.tail_points[:, 10] > 100).all()
+
+    def test_the_one_of_the_package_unless_given(self) -> None:
+        made = collect(list(shop_traffic()[:30]), folds=2, seed=0)
+        options = FitOptions(folds=2, trees=5)
+        usual, same, straight = (
+            fit(made, options, lambda *_: None, reference).model
+            for reference in (
+                None, general_reference(), replace(general_reference(), scores=(STRAIGHT,) * 4)
+            )
+        )  # fmt: skip
+        assert usual.tail_points.tobytes() == same.tail_points.tobytes()
+        assert usual.calibration.thresholds(0.01) == same.calibration.thresholds(0.01)
+        assert usual.tail_points.tobytes() == straight.tail_points.tobytes()
+        assert usual.calibration.thresholds(0.01) != straight.calibration.thresholds(0.01)
+        (empty,) = [c for c in straight.calibration.categories if not c.total][:1]
+        assert empty.threshold(0.001) == pytest.approx(3.0, abs=1e-5)
 
 
 class TestHonesty:
     def test_held_out_scores_calibrate_the_model(self) -> None:
         fitted = shop_fit()
-        arrays = (fitted.blockable, fitted.bodies, fitted.sessions, fitted.folds)
+        arrays = (fitted.categories, fitted.sessions, fitted.folds)
         # One a distinct request, the first of its kind.
-        assert all(len(a) == len(fitted.held_out) == len(shop_samples().distinct()) for a in arrays)
-        calibration = calibrate(fitted.held_out, fitted.sessions)
-        assert np.array_equal(calibration.scores, fitted.model.calibration.scores)
-        assert np.array_equal(calibration.ranks, fitted.model.calibration.ranks)
-        split = split_calibration(fitted.blockable, fitted.bodies, fitted.sessions)
-        assert np.array_equal(split.plain.scores, fitted.model.blocking.plain.scores)
-        assert np.array_equal(split.body.ranks, fitted.model.blocking.body.ranks)
-        assert fitted.model.blocking.sessions == 40
+        distinct = shop_samples().distinct()
+        assert all(len(a) == len(fitted.blockable) == len(distinct) for a in arrays)
+        bodies = np.array([shop_samples().requests[i].counts[1] > 0 for i in distinct])
+        assert np.array_equal(fitted.categories >= category_of(True, False), bodies)
+        again = calibrate(
+            fitted.blockable, fitted.categories, fitted.sessions, general_reference().scores
+        )
+        assert len(np.unique(fitted.sessions)) == 40
+        for one, other, number in zip(
+            again.categories, fitted.model.calibration.categories, range(4), strict=True
+        ):
+            assert np.array_equal(one.scores, other.scores)
+            assert np.array_equal(one.ranks, other.ranks)
+            assert one.total == other.total == np.sum(fitted.categories == number)
         for rate in (0.01, 0.05, 0.2):
-            passed = np.mean(fitted.held_out >= fitted.model.calibration.threshold(rate))
-            assert passed <= rate * (1 + 1 / len(fitted.held_out)) + 1e-12
-            plain, body = fitted.model.blocking.thresholds(rate)
-            blocked = fitted.blockable >= np.where(fitted.bodies, body, plain)
+            thresholds = np.array(fitted.model.calibration.thresholds(rate))
+            blocked = fitted.blockable >= thresholds[fitted.categories]
             assert np.mean(blocked) <= SPENT * rate + 1e-12
 
     def test_what_may_block_is_at_most_the_whole_score(self) -> None:
         """News that the image shows all the time can only be left out."""
+        parser = RequestParser()
+        for fitted in (growing(), shop_fit()):
+            scorer, left_out = Scorer(fitted.model), False
+            for target in ("/main?q=red+hat", "/a-new-page?q=hat", "/search?q=a%27--"):
+                parsed = parser.parse(request(target=target))
+                found = scorer.score(parsed)
+                part = scorer.blockable(parsed, found)
+                assert 0 <= part <= found.score
+                left_out |= part < found.score
+            assert left_out
+
+    def test_pages_that_each_session_has_to_itself_are_no_reason_to_block(self) -> None:
+        """Out of fold, each of them is new to the others."""
         fitted = growing()
-        assert (fitted.blockable <= fitted.held_out + 1e-6).all()
-        assert (fitted.blockable < fitted.held_out).any()
-        # Where nothing is new in the others' eyes, nothing is left out.
-        assert np.array_equal(shop_fit().blockable, shop_fit().held_out)
+        assert fitted.blockable.max() < min(fitted.model.calibration.thresholds(0.01))
 
     def test_p_values_of_new_sessions_are_what_they_say(self) -> None:
         """Exchangeable sessions of one request each: no session repeats what it showed."""
@@ -146,13 +209,17 @@ class TestHonesty:
 
         fitted = learn([search(i) for i in range(800)])
         scorer, parser = Scorer(fitted.model), RequestParser()
-        scores = [scorer.score(parser.parse(search(i).request)).score for i in range(800, 2_800)]
-        p_values = np.array([fitted.model.calibration.p_value(one) for one in scores])
+        p_values = []
+        for i in range(800, 2_800):
+            parsed = parser.parse(search(i).request)
+            found = scorer.score(parsed)
+            own = fitted.model.calibration.categories[found.category]
+            p_values.append(own.p_value(scorer.blockable(parsed, found)))
         for rate in (0.01, 0.05, 0.1, 0.3):
             # Four deviations of a binomial share in both samples. The final model has seen more
             # than any that calibrated it, so below the rate there is slack; above there is none.
             margin = 4 * math.sqrt(rate * (1 - rate) * (1 / 800 + 1 / 2_000))
-            share = np.mean(p_values <= rate)
+            share = np.mean(np.array(p_values) <= rate)
             assert share <= rate + margin
             assert share >= rate / 3 - margin
 
@@ -162,8 +229,11 @@ class TestHonesty:
         found = Scorer(growing().model).score(parser.parse(made))
         # Of 211 visits eleven were of a page that nobody else saw.
         assert found.news[0] == News(211, 11).bits < settled.news[0]
-        # Nearly all distinct requests are such pages: one more is no surprise.
-        assert found.novelties[0] < 0.5 < 2 < settled.novelties[0]
+        # Nearly all distinct requests are such pages: one more is less of a surprise than to the
+        # reference, which counts for more than the twelve of them.
+        (tail,) = general_reference().tails[TAIL_GROUP_COUNT * len(MEASURES) :][:1]
+        assert found.novelties[0] < surprise(found.news[0], *tail)
+        assert found.novelties[0] < 1.5 < 2 < settled.novelties[0]
 
     def test_compositions_and_names_are_counted_by_session(self) -> None:
         made = [
@@ -209,8 +279,14 @@ class TestHonesty:
         # Letters of numbers are not read, so they never differ; those of text do.
         letters = MEASURES.index("byte-mean")
         rich, drawn = TAIL_GROUPS[ValueType.TEXT], TAIL_GROUPS[ValueType.TOKEN]
-        assert np.nanmax(groups[drawn, letters][np.isfinite(groups[drawn, letters])]) == 0
-        assert np.nanmax(groups[rich, letters][np.isfinite(groups[rich, letters])]) > 0
+        slopes = model.tail_slopes[: TAIL_GROUP_COUNT * len(MEASURES)].reshape(
+            TAIL_GROUP_COUNT, len(MEASURES)
+        )
+        in_text, in_token = (
+            surprise(0.5, groups[group, letters], slopes[group, letters]) for group in (rich, drawn)
+        )
+        assert in_text < 1.0
+        assert in_token > 4.0
 
     def test_a_thin_field_has_no_scope_of_its_own(self) -> None:
         made = [

