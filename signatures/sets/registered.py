@@ -28,6 +28,8 @@ __all__ = [
 MAX_SET_BYTES = 256 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _STRICT = ConfigDict(extra="forbid")
+_SettingName = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9_.-]+$")]
+_SettingValue = Annotated[str, Field(max_length=256, pattern=r"^[A-Za-z0-9_ .:/|*+-]*$")]
 _Text = Annotated[str, Field(max_length=512)]
 
 
@@ -88,11 +90,9 @@ class RegisteredSet:
     threshold: Annotated[int, Field(ge=1, le=10_000)] = 5
     mode: Mode = Mode.WEIGH
     images: Annotated[tuple[_Text, ...], Field(min_length=1, max_length=64)] = ("*",)
-    settings: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,64}$")],
-             Annotated[str, Field(pattern=r"^[\w .:/|*+-]{0,256}$")]],
-        Field(max_length=64),
-    ] = field(default_factory=dict)  # fmt: skip
+    settings: Annotated[dict[_SettingName, _SettingValue], Field(max_length=64)] = field(
+        default_factory=dict
+    )
     exclusions: Annotated[tuple[Exclusion, ...], Field(max_length=1000)] = ()
     tests: str = ""
 

@@ -136,8 +136,9 @@ def checked_sources(registered: RegisteredSet) -> Sources:
             f"the rule set {registered.name} is no longer what was added: {where} holds "
             f"{sources.version or 'rules'} of hash {sources.sha256[:12]}, "
             f"added was {registered.version} of {registered.sha256[:12]}",
-            hint=f"see what changes with `cnaf rules rehearse {registered.name} --corpus …`, then "
-            f"accept it with `cnaf rules set {registered.name} --refresh`",
+            hint="restore the files, or accept what is there now with "
+            f"`cnaf rules set {registered.name} --refresh`; rehearse a new release beforehand, in "
+            f"a folder of its own: `cnaf rules rehearse FOLDER --against {registered.name}`",
         )
     return sources
 
