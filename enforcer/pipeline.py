@@ -129,7 +129,7 @@ class Inspector:
         anomaly = self._anomaly(parsed, score)
         weighed: tuple[Weighed, ...] = ()
         if self.rules is not None:
-            weighed = self._weighed(request, parsed, client, score)
+            weighed = self._weighed(request, parsed, client)
         if not (evidence or matches or anomaly.alerts or weighed):
             # Nearly all traffic ends here.
             return _verdict(Action.PASS, (), score, None)
@@ -153,19 +153,11 @@ class Inspector:
         firm = self._scorer.blockable(parsed, score)
         return _Anomaly(firm >= alert, firm >= self._thresholds.block[score.category])
 
-    def _weighed(
-        self, request: Request, parsed: ParsedRequest, client: str, score: Score | None
-    ) -> tuple[Weighed, ...]:
+    def _weighed(self, request: Request, parsed: ParsedRequest, client: str) -> tuple[Weighed, ...]:
         """Return what registered sets find, with its worth."""
         assert self.rules is not None
         findings = self.rules.match(request, parsed, client)
-        scorer = self._scorer
-
-        def is_marked(rule: str, field: Field) -> bool:
-            if score is None or scorer is None:
-                return False
-            return scorer.speaks_against(rule, field, score) is False
-
+        is_marked = self._scorer.is_marked if self._scorer is not None else _never
         return tuple(weigh(finding, parsed, is_marked) for finding in findings)
 
     def _decide(
@@ -243,6 +235,11 @@ class Inspector:
 
 
 _ORDER = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
+
+
+def _never(_rule: str, _field: Field) -> bool:
+    """Without a model nothing is known of any field."""
+    return False
 
 
 def _strongest(

@@ -61,7 +61,10 @@ class RuleRehearsal:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return asdict(self)
+        described = asdict(self)
+        for name in ("requests", "blocked_before", "blocked_after", "new_total", "lost_total"):
+            described[name] = {label.value: count for label, count in described[name].items()}
+        return described
 
 
 def rehearse(exchanges: Iterable[Exchange], before: Inspector, after: Inspector) -> RuleRehearsal:

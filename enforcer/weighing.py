@@ -37,7 +37,7 @@ __all__ = ["Weighed", "set_evidence", "weigh"]
 class Weighed:
     """A finding with its worth. ``confidence`` is that of each of its matches, in order.
 
-    ``candidates`` are rule and field (by index) of medium matches that the model has a say in.
+    ``candidates`` are family and field (by index) of medium matches that the model has a say in.
     """
 
     finding: SetFinding
@@ -57,7 +57,7 @@ _ORDER = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
 def weigh(
     finding: SetFinding, request: ParsedRequest, is_marked: Callable[[str, Field], bool]
 ) -> Weighed:
-    """Return the worth of a finding; ``is_marked`` says that benign values set a rule off there."""
+    """Return the worth of a finding; ``is_marked`` says that benign values set a family off there."""
     mode, matches = finding.registered.mode, finding.matches
     if mode is Mode.WEIGH:
         return _against_marks(finding, request, is_marked)
@@ -77,7 +77,7 @@ def _against_marks(
 ) -> Weighed:
     fields = request.fields
     unmarked = [
-        tuple(index for index in match.fields if not is_marked(match.rule, fields[index]))
+        tuple(index for index in match.fields if not is_marked(match.family, fields[index]))
         for match in finding.matches
     ]
     speaks = [
@@ -90,7 +90,7 @@ def _against_marks(
     if not reached:
         return Weighed(finding, confidence, ())
     candidates = [
-        (match.rule, index)
+        (match.family, index)
         for match, left in zip(finding.matches, unmarked, strict=True)
         for index in left
     ]

@@ -42,8 +42,8 @@ class Selection:
     """Exchanges to learn from, and what became of the others.
 
     ``refused`` counts by status what the app did not accept, ``labelled`` what the corpus itself
-    calls an attack. ``marks`` are rules of medium confidence, and those of registered rule sets,
-    by the field in which benign values set them off: an editor's article holds markup, and a rule
+    calls an attack. ``marks`` are rules of medium confidence, and families of rules of registered
+    sets, by the field in which benign values set them off: an editor's article holds markup, and a rule
     that finds it there says nothing.
     ``suspects`` are the kept exchanges (by index) in which any rule found anything.
     """
@@ -117,12 +117,12 @@ def select(
 def _found_by_sets(
     rules: RequestRules, exchange: Exchange, request: ParsedRequest
 ) -> Iterator[tuple[Location, str, str]]:
-    """Yield each field in which a rule of a set matched, and the rule."""
+    """Yield each field in which a rule of a set matched, and the family of the rule."""
     for finding in rules.match(exchange.request, request):
         for match in finding.matches:
             for index in match.fields:
                 field = request.fields[index]
-                yield field.location, field.name, match.rule
+                yield field.location, field.name, match.family
 
 
 def _attack(

@@ -319,17 +319,19 @@ class CompiledRule:
             self._settled.add(key)
 
     def _run(self, t: Transaction) -> bool:
+        # What the rule before this one matched may still stand there.
+        before = len(t.matched)
         if not self.link.run(t, self):
             return False
         if self._severity is not None and self._severity < t.highest_severity:
             t.highest_severity = self._severity
         if self._logs:
-            t.matches.append(self._match(t))
+            t.matches.append(self._match(t, before))
         if self._disruptive[0]:
             self._disrupt(t)
         return True
 
-    def _match(self, t: Transaction) -> Match:
+    def _match(self, t: Transaction, before: int) -> Match:
         variable, value = t.matched[-1] if t.matched else (b"", b"")
         shown = value[:MAX_SHOWN]
         return Match(
@@ -345,7 +347,7 @@ class CompiledRule:
             self._logdata(t)[:MAX_SHOWN].decode("utf-8", "replace"),
             self._place.file,
             self._place.line,
-            tuple(dict.fromkeys(name.decode("utf-8", "replace") for name, _ in t.matched)),
+            tuple(dict.fromkeys(name.decode("utf-8", "replace") for name, _ in t.matched[before:])),
         )
 
     def _disrupt(self, t: Transaction) -> None:

@@ -36,6 +36,7 @@ _MATCHED_DATA = re.compile(r"Matched Data: (.*?) found within ", re.DOTALL)
 #: Rules that add up what others found, by their thousands: they say nothing of their own.
 _SUMS = frozenset((949, 959, 980))
 _MAX_TEXT = 512
+_FAMILY = "attack-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,15 @@ class SetMatch:
     text: bytes
     start: int
     end: int
+
+    @property
+    def family(self) -> str:
+        """What the rule looks for (``attack-sqli``), or its id where it does not say.
+
+        False alarms are learned by family: prose that sets off one rule against shell commands
+        sets off its neighbours, too, and there are more of those than a corpus can show.
+        """
+        return next((tag for tag in self.tags if tag.startswith(_FAMILY)), self.rule)
 
 
 @dataclass(frozen=True, slots=True)
