@@ -57,7 +57,10 @@ _ORDER = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
 def weigh(
     finding: SetFinding, request: ParsedRequest, is_marked: Callable[[str, Field], bool]
 ) -> Weighed:
-    """Return the worth of a finding; ``is_marked`` says that benign values set a family off there."""
+    """Return the worth of a finding.
+
+    ``is_marked`` says that benign values of a field set a family of rules off.
+    """
     mode, matches = finding.registered.mode, finding.matches
     if mode is Mode.WEIGH:
         return _against_marks(finding, request, is_marked)

@@ -43,8 +43,8 @@ class Selection:
 
     ``refused`` counts by status what the app did not accept, ``labelled`` what the corpus itself
     calls an attack. ``marks`` are rules of medium confidence, and families of rules of registered
-    sets, by the field in which benign values set them off: an editor's article holds markup, and a rule
-    that finds it there says nothing.
+    sets, by the field in which benign values set them off: an editor's article holds markup, and
+    a rule that finds it there says nothing.
     ``suspects`` are the kept exchanges (by index) in which any rule found anything.
     """
 

@@ -23,6 +23,7 @@ from cnaf.signatures.sets.registered import Mode
 from tests.support.rule_sets import CUSTOM, SCORED, engine, find, get, made
 from tests.support.shop import request, shop_fit
 
+XSS, SQL = "attack-xss", "attack-sqli"
 HIGH, MEDIUM, LOW = Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW
 MARKUP = request(target="/search?q=%3Cb%3Ehat")
 #: Nothing but the sets decides: no anomaly of a shop's model reaches these rates.
@@ -62,7 +63,7 @@ def worth(
     ("mode", "confidence", "candidates"),
     [
         (Mode.BLOCK, HIGH, []),
-        (Mode.WEIGH, MEDIUM, [("attack-xss", "query:q")]),
+        (Mode.WEIGH, MEDIUM, [(XSS, "query:q")]),
         (Mode.ALERT, MEDIUM, []),
     ],
 )
@@ -86,18 +87,18 @@ def test_rules_that_only_log_alert(mode: Mode, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "marked", "expected"),
     [
-        ("/?q=%3Cb%3E", {("attack-xss", "query:q")}, (LOW, [])),
-        ("/?q=%3Cb%3E", {("attack-xss", "query:other")}, (MEDIUM, [("attack-xss", "query:q")])),
-        ("/?q=%3Cb%3E", {("attack-sqli", "query:q")}, (MEDIUM, [("attack-xss", "query:q")])),
+        ("/?q=%3Cb%3E", {(XSS, "query:q")}, (LOW, [])),
+        ("/?q=%3Cb%3E", {(XSS, "query:other")}, (MEDIUM, [(XSS, "query:q")])),
+        ("/?q=%3Cb%3E", {(SQL, "query:q")}, (MEDIUM, [(XSS, "query:q")])),
         # What is known in one field hides nothing in another, whichever matched last.
-        ("/?q=%3Cb%3E&p=%3Cb%3E", {("attack-xss", "query:q")}, (MEDIUM, [("attack-xss", "query:p")])),
-        ("/?p=%3Cb%3E&q=%3Cb%3E", {("attack-xss", "query:q")}, (MEDIUM, [("attack-xss", "query:p")])),
+        ("/?q=%3Cb%3E&p=%3Cb%3E", {(XSS, "query:q")}, (MEDIUM, [(XSS, "query:p")])),
+        ("/?p=%3Cb%3E&q=%3Cb%3E", {(XSS, "query:q")}, (MEDIUM, [(XSS, "query:p")])),
         # 5 points and 3: with the 5 taken out the rest is below the threshold.
-        ("/?q=%3Cb%3E&p=union", {("attack-xss", "query:q")}, (LOW, [])),
-        ("/?q=%3Cb%3E&p=union", {("attack-sqli", "query:p")}, (MEDIUM, [("attack-xss", "query:q")])),
+        ("/?q=%3Cb%3E&p=union", {(XSS, "query:q")}, (LOW, [])),
+        ("/?q=%3Cb%3E&p=union", {(SQL, "query:p")}, (MEDIUM, [(XSS, "query:q")])),
         # 3 points in each of two fields are enough.
-        ("/?q=%3Cb%3E&a=union&b=union", {("attack-xss", "query:q")},
-         (MEDIUM, [("attack-sqli", "query:b"), ("attack-sqli", "query:a")])),
+        ("/?q=%3Cb%3E&a=union&b=union", {(XSS, "query:q")},
+         (MEDIUM, [(SQL, "query:b"), (SQL, "query:a")])),
     ],
 )  # fmt: skip
 def test_marks_are_taken_out_of_the_score(
@@ -134,7 +135,7 @@ class TestPipeline:
         self, mode: Mode, action: Action, model: RequestModel, tmp_path: Path
     ) -> None:
         rules = engine(tmp_path, SCORED, mode=mode)
-        known = marking(model, "q", "attack-xss")
+        known = marking(model, "q", XSS)
         assert Inspector(QUIET, None, known, rules).inspect(MARKUP).action is action
 
     def test_without_a_model_weigh_alerts_and_block_blocks(self, tmp_path: Path) -> None:
