@@ -65,7 +65,7 @@ def test_every_command_and_option_in_the_documents_exists() -> None:
         text = path.read_text("utf-8")
         for line in re.findall(r"^cnaf .*$", text, re.MULTILINE):
             words = line.split()
-            assert " ".join(words[:2]) in known or " ".join(words[:3]) in known, line
+            assert any(" ".join(words[:count]) in known for count in (2, 3, 4)), line
         if path.parent.name != "adr":
             for option in re.findall(r"`(?:cnaf [^`]*)?(--[a-z-]+)", text):
                 assert option in options, f"{path.name}: {option}"
@@ -124,8 +124,10 @@ def test_make_targets_in_the_documents_exist() -> None:
 def test_every_module_is_packaged() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     packages = project["tool"]["setuptools"]["packages"]
-    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert {f"cnaf.{folder}" for folder in folders} == set(packages)
+    found = [*ROOT.glob("*/__init__.py"), *ROOT.glob("*/*/__init__.py")]
+    folders = {path.parent.relative_to(ROOT) for path in found}
+    modules = {".".join(("cnaf", *folder.parts)) for folder in folders}
+    assert {name for name in modules if not name.startswith("cnaf..")} == set(packages)
 
 
 def test_the_version_is_one() -> None:
