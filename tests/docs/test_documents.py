@@ -125,7 +125,9 @@ def test_every_module_is_packaged() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     packages = project["tool"]["setuptools"]["packages"]
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert {f"cnaf.{folder}" for folder in folders} == set(packages)
+    inits = (path for folder in folders for path in (ROOT / folder).rglob("__init__.py"))
+    modules = {".".join(("cnaf", *path.parent.relative_to(ROOT).parts)) for path in inits}
+    assert modules == set(packages)
 
 
 def test_the_version_is_one() -> None:
