@@ -79,15 +79,18 @@ def _check_widths(rules: Sequence[Rule]) -> None:
     """Refuse patterns that match nothing: behind an anchor Hyperscan takes them."""
     for rule in rules:
         for pattern in rule.patterns:
-            if (pattern.at_start or pattern.at_end) and _matches_nothing(pattern.body):
-                raise _refused(rule, pattern, "it matches an empty value")
+            if (pattern.at_start or pattern.at_end) and (problem := _emptiness(pattern.body)):
+                raise _refused(rule, pattern, problem)
 
 
-def _matches_nothing(body: str) -> bool:
+def _emptiness(body: str) -> str:
+    """Return what is wrong with a pattern that may match an empty value, or nothing."""
     try:
-        return re.fullmatch(body.encode("ascii"), b"") is not None
-    except re.error:
-        return False  # Hyperscan will say what is wrong.
+        return "it matches an empty value" if re.fullmatch(body.encode("ascii"), b"") else ""
+    except RecursionError:
+        return "its brackets are too deep"
+    except (re.error, OverflowError):
+        return ""  # Hyperscan will say what is wrong.
 
 
 def _first_refused(rules: Sequence[Rule]) -> SecLangError:

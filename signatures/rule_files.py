@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cnaf.signatures.rule_profile import read_chain
 from cnaf.signatures.seclang.errors import SecLangError
-from cnaf.signatures.seclang.reader import parse_rule, read_directives
+from cnaf.signatures.seclang.reader import MAX_FILE_BYTES, parse_rule, read_directives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +48,8 @@ def read_rules(files: Iterable[Traversable]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     for file in sorted(files, key=lambda item: item.name):
         try:
-            text = file.read_text("utf-8")
+            with file.open("rb") as stream:
+                text = stream.read(MAX_FILE_BYTES + 1).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise SecLangError(file.name, 1, f"cannot be read: {error}") from None
         rules.extend(parse_rules(text, file.name))

@@ -32,7 +32,10 @@ _REFERENCE = re.compile(r"\(\?&([A-Za-z_]\w*)\)")
 #: An escape, a class, a comment, a bracket, a bar, or what stands between them.
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?\#[^)]*\)|[()|]|[^\\\[()|]+|.", re.DOTALL)
 #: What Hyperscan and :mod:`re` do not have in common, look for alike, or take for a NUL.
-_UNSHARED = re.compile(r"\(\?(?!:)|\\[0-9AZzGKXBv]|\\x00|\{,\d|\[(?!\^)[^\]]*\\[SWD]")
+_UNSHARED = re.compile(
+    r"\(\?(?!:)|\\(?![bdfnrstwxDSW])[0-9A-Za-z]|\\x(?![0-9A-Fa-f]{2})|\\x00|\{,\d"
+    r"|\[(?!\^)[^\]]*\\[SWD]|\[[^\]]*\[:|\x00"
+)
 #: Escapes, classes and the dot: the pieces of a pattern that are not what they look like.
 _PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\.", re.DOTALL)
 _WITHOUT_NUL = {".": r"[^\x00]", r"\S": r"[^\s\x00]", r"\W": r"[^\w\x00]", r"\D": r"[^\d\x00]"}
@@ -105,17 +108,16 @@ def _walk(text: str, place: Place) -> Iterator[tuple[int, str, int]]:
 
 
 def _expanded(text: str, pieces: dict[str, str], place: Place) -> str:
-    def body(reference: re.Match[str]) -> str:
-        if reference[1] not in pieces:
+    size = len(text)
+    for name in _REFERENCE.findall(text):
+        if name not in pieces:
             known = ", ".join(pieces) or "none is defined"
-            raise _wrong(place, f"an unknown piece {reference[0]}", f"what stands before: {known}")
-        return f"(?:{pieces[reference[1]]})"
-
-    expanded = _REFERENCE.sub(body, text)
-    if len(expanded) > _MAX_PATTERN:
+            raise _wrong(place, f"an unknown piece (?&{name})", f"what stands before: {known}")
+        size += len(pieces[name])
+    if size > _MAX_PATTERN:
         problem = "a pattern that is too long with its pieces"
         raise _wrong(place, problem, f"at most {_MAX_PATTERN} characters")
-    return expanded
+    return _REFERENCE.sub(lambda reference: f"(?:{pieces[reference[1]]})", text)
 
 
 def _pattern(text: str, pieces: dict[str, str], place: Place) -> Pattern:

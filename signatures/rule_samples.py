@@ -131,7 +131,8 @@ def failed_samples(engine: Matcher, samples: Mapping[str, RuleSamples]) -> Itera
 
 def _tables(file: Traversable) -> dict[str, object]:
     try:
-        data = file.read_bytes()
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_FILE_BYTES + 1)
         if len(data) > _MAX_FILE_BYTES:
             raise SampleError(file.name, "", f"more than {_MAX_FILE_BYTES} bytes")
         return tomllib.loads(data.decode("utf-8"))

@@ -255,6 +255,12 @@ def test_a_pattern_that_matches_nothing_is_refused(body: str, at_start: bool, at
         SignatureEngine([make_rule(Pattern(body, at_start, at_end))])
 
 
+@pytest.mark.parametrize("body", ["(" * 2000 + "a" + ")" * 2000, "a{99999999999}", "a{5,2}", "a**"])
+def test_a_pattern_that_nobody_can_compile_is_refused(body: str) -> None:
+    with pytest.raises(SecLangError, match=r"own\.conf:7: cnaf-test-1: the pattern .* cannot be"):
+        SignatureEngine([make_rule(Pattern(body, at_start=True))])
+
+
 def test_a_database_is_built_once_and_kept(
     tmp_path: Path, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

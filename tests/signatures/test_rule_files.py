@@ -12,6 +12,7 @@ from cnaf.signatures import rule_targets
 from cnaf.signatures.rule import Pattern, Severity, Syntax, is_prose
 from cnaf.signatures.rule_files import built_in_files, built_in_rules, parse_rules, read_rules
 from cnaf.signatures.seclang.errors import SecLangError
+from cnaf.signatures.seclang.reader import MAX_FILE_BYTES
 
 ACTIONS = {
     "id": "1001",
@@ -241,6 +242,12 @@ REFUSED = {
     "an anchor inside": (text("@rx (?i-m)(?:^|b)a"), "an anchor inside of"),
     "a NUL": (text(r"@rx (?i-m)a\x00"), "not for Hyperscan"),
     "a class with a negated escape": (text(r"@rx (?i-m)[\s\S]a"), "not for Hyperscan"),
+    "a NUL as it is": (text("@rx (?i-m)a\0"), "not for Hyperscan"),
+    "a NUL in braces": (text(r"@rx (?i-m)a\x{0}"), "not for Hyperscan"),
+    "all but a line end": (text(r"@rx (?i-m)a\N"), "not for Hyperscan"),
+    "all but a blank": (text(r"@rx (?i-m)a[\H]"), "not for Hyperscan"),
+    "a class of POSIX": (text("@rx (?i-m)[[:^alpha:]]a"), "not for Hyperscan"),
+    "a quotation": (text(r"@rx (?i-m)\Qa\E"), "not for Hyperscan"),
     "an unknown piece": (text("@rx (?i-m)(?&gap)a"), "an unknown piece (?&gap)"),
     "a piece of itself": (
         text("@rx (?i-m)(?(DEFINE)(?<x>(?&x)))(?&x)a"), "an unknown piece (?&x)",
@@ -312,6 +319,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_rules(tmp_path.iterdir())
     with pytest.raises(SecLangError, match="cannot be read"):
         read_rules([tmp_path / "none.conf"])
+    (tmp_path / "a.conf").write_bytes(b"#" * (MAX_FILE_BYTES + 1))
+    with pytest.raises(SecLangError, match=r"a\.conf:1: more than 8388608 bytes"):
+        read_rules(tmp_path.iterdir())
 
 
 def test_the_readme_beside_the_rules_names_every_variable() -> None:

@@ -86,6 +86,9 @@ def test_a_rule_twice(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(SampleError, match=r"none\.toml: cannot be read"):
         read_samples([tmp_path / "none.toml"], RULES)
+    (tmp_path / "a.toml").write_bytes(b"#" * (4 * 1024 * 1024 + 1))
+    with pytest.raises(SampleError, match=r"a\.toml: more than 4194304 bytes"):
+        read_samples(tmp_path.iterdir(), RULES)
     (tmp_path / "a.toml").write_bytes(b"\xff")
     with pytest.raises(SampleError, match=r"a\.toml: cannot be read"):
         read_samples(tmp_path.iterdir(), RULES)
