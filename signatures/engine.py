@@ -68,12 +68,14 @@ class SignatureEngine:
         self._on_hit = _collector(self._hits)
 
     @classmethod
-    def load(cls, rules: Sequence[Rule] | None = None) -> SignatureEngine:
+    def load(
+        cls, rules: Sequence[Rule] | None = None, cache: Path | None = None
+    ) -> SignatureEngine:
         """Return an engine for ``rules``, or for the built-in ones; raises SecLangError.
 
-        What takes seconds to compile is kept in the user's cache folder.
+        What takes seconds to compile is kept in ``cache``, or in the user's cache folder.
         """
-        return cls(built_in_rules() if rules is None else rules, default_cache_dir())
+        return cls(built_in_rules() if rules is None else rules, cache or default_cache_dir())
 
     def match(self, request: ParsedRequest) -> tuple[SignatureMatch, ...]:
         """Return at most one match a rule, that of the first field in which it says most."""
