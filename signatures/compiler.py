@@ -14,9 +14,8 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 import hyperscan
+from cnaf.signatures.kept_databases import kept_database
 from cnaf.signatures.seclang.errors import SecLangError
-from cnaf.signatures.seclang.prefilter import Built
-from cnaf.signatures.sets.database_cache import DatabaseCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,18 +45,18 @@ def compile_rules(rules: Sequence[Rule], cache: Path | None = None) -> Scanner:
     SecLangError for a pattern that Hyperscan refuses or that matches nothing.
     """
 
-    def build(patterns: Sequence[tuple[str, bool]]) -> Built:
+    expressions = [_expression(p) for rule in rules for p in rule.patterns]
+
+    def build() -> hyperscan.Database:
         _check_widths(rules)
         try:
-            return Built((True,) * len(patterns), _compile([text for text, _ in patterns]))
+            return _compile(expressions)
         except hyperscan.HyperscanError:
             raise _first_refused(rules) from None
 
-    keep = build if cache is None else DatabaseCache(cache, build)
-    # Letter case is ignored in all of them, which the cache takes for a part of the pattern.
-    built = keep([(_expression(p), True) for rule in rules for p in rule.patterns])
-    assert built.database is not None  # Without any pattern nothing is built.
-    return built.database
+    database: Scanner
+    database = build() if cache is None else kept_database(cache, expressions, _FLAGS, build)
+    return database
 
 
 def _expression(pattern: Pattern) -> str:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from cnaf.models.fields import SEPARATOR
 from cnaf.models.verdict import Confidence
 from cnaf.signatures.compiler import compile_rules
+from cnaf.signatures.kept_databases import default_cache_dir
 from cnaf.signatures.rule_files import built_in_rules
-from cnaf.signatures.sets.database_cache import default_cache_dir
 from cnaf.signatures.tokenizers import is_injection
 
 if TYPE_CHECKING:
