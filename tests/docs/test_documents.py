@@ -124,10 +124,10 @@ def test_make_targets_in_the_documents_exist() -> None:
 def test_every_module_is_packaged() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     packages = project["tool"]["setuptools"]["packages"]
-    found = [*ROOT.glob("*/__init__.py"), *ROOT.glob("*/*/__init__.py")]
-    folders = {path.parent.relative_to(ROOT) for path in found}
-    modules = {".".join(("cnaf", *folder.parts)) for folder in folders}
-    assert {name for name in modules if not name.startswith("cnaf..")} == set(packages)
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    inits = (path for folder in folders for path in (ROOT / folder).rglob("__init__.py"))
+    modules = {".".join(("cnaf", *path.parent.relative_to(ROOT).parts)) for path in inits}
+    assert modules == set(packages)
 
 
 def test_the_version_is_one() -> None:
