@@ -16,8 +16,8 @@ from cnaf.ci_plugin.rules_patch_command import app as patch_app
 from cnaf.ci_plugin.rules_rehearse_command import rehearse_rules
 from cnaf.ci_plugin.rules_show_command import show_rules
 from cnaf.models.errors import CnafError, InputError
+from cnaf.signatures.kept_databases import default_cache_dir
 from cnaf.signatures.sets.compiled import load_set
-from cnaf.signatures.sets.database_cache import DatabaseCache, default_cache_dir
 from cnaf.signatures.sets.registered import Kind, Mode, RegisteredSet, set_to_yaml
 from cnaf.signatures.sets.registering import check_rules, register
 from cnaf.signatures.sets.sources import Sources
@@ -156,7 +156,7 @@ def _add(registered: RegisteredSet, sources: Sources, folder: Path | None, as_js
 def _check(registered: RegisteredSet, sources: Sources) -> None:
     check_rules(registered, sources)
     with err.status("Compiling rules: once, then kept …"):
-        load_set(registered, sources, DatabaseCache(default_cache_dir()))
+        load_set(registered, sources, default_cache_dir())
 
 
 def _changed(

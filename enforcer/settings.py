@@ -1,7 +1,7 @@
 """What a worker is told: a JSON file, the model's two blobs and rule sets in one directory.
 
-Rule sets come with the text of their files, and with the databases that take long to build: a
-worker that starts again needs neither a registry nor the folders that the rules came from.
+Rule sets come with the text of their files: a worker that starts again needs neither a registry nor
+the folders that the rules came from. What takes seconds to compile lies in the user's cache.
 
 Both are written by :func:`write_settings` and read by :func:`read_settings`; nobody else's files.
 """
@@ -21,9 +21,7 @@ from cnaf.models.errors import ArtifactFormatError, InputError
 from cnaf.models.limits import Limits
 from cnaf.models.stored_model import unpack_model
 from cnaf.models.verdict import Action
-from cnaf.signatures.sets.compiled import load_set
-from cnaf.signatures.sets.database_cache import DatabaseCache, default_cache_dir
-from cnaf.signatures.sets.matching import RuleSets
+from cnaf.signatures.sets.matching import RuleSets, load_rules
 from cnaf.signatures.sets.registered import RegisteredSet, set_from_dict
 from cnaf.signatures.sets.sources import Sources
 
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["WorkerSettings", "read_model", "read_rules", "read_settings", "write_settings"]
 
 _FILE, _CONFIG, _TENSORS = "worker.json", "model.json", "model.safetensors"
-_RULES, _DATABASES = "rules.json", "rules"
+_RULES = "rules.json"
 _MAX_BYTES = 1 << 16
 #: Of all rule sets together; one has 32 MB at most, the Core Rule Set 1 MB.
 _MAX_RULES_BYTES = 1 << 28
@@ -61,10 +59,7 @@ def write_settings(
 
     Rules are compiled here, once, which may take seconds. Raises InputError.
     """
-    folder = settings.directory / _DATABASES
-    builder = DatabaseCache(folder, DatabaseCache(default_cache_dir()))
-    for registered, sources in rules:
-        load_set(registered, sources, builder)
+    load_rules(rules)
     told = [{"set": r.to_dict(), "sources": s.to_dict()} for r, s in rules]
     described = asdict(settings) | {"directory": None, "spool": str(settings.spool)}
     path = settings.directory / _FILE
@@ -89,9 +84,7 @@ def read_rules(settings: WorkerSettings) -> RuleSets | None:
         ]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} holds no rule sets: {error}") from error
-    builder = DatabaseCache(settings.directory / _DATABASES)
-    loaded = [load_set(registered, sources, builder) for registered, sources in told]
-    return RuleSets(loaded) if loaded else None
+    return load_rules(told)
 
 
 def read_settings(path: Path) -> WorkerSettings:

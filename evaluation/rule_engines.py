@@ -12,17 +12,17 @@ import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import platformdirs
 from cnaf.evaluation.core_rules import REPORT_IDS, read_score
 from cnaf.models.errors import InputError
+from cnaf.signatures.seclang.cache import Text, load_rules
 from cnaf.signatures.seclang.engine import Engine
-from cnaf.signatures.seclang.loader import Loader
-from cnaf.signatures.seclang.rule_set import compile_program, read_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from cnaf.models.exchange import Request
 
@@ -165,12 +165,8 @@ class SecLangEngine:
     name = "cnaf"
 
     def __init__(self, rules: RuleSource, *, prefilter: bool = True) -> None:
-        loader = Loader()
-        loader.read_text(rules.set_up, "set-up")
-        for file in rules.files:
-            loader.read(file)
-        loader.read_text(rules.report, "report")
-        compiled = compile_program(loader.program(), {}, read_data)
+        texts = Text("set-up", rules.set_up), Text("report", rules.report)
+        compiled = load_rules([texts[0], *rules.files, texts[1]], cache=_cache())
         self._engine = Engine(compiled, prefilter=prefilter)
 
     def evaluate(self, request: Request) -> Outcome:
@@ -225,6 +221,11 @@ def _text(message: object, name: str) -> str:
         return str(getattr(message, name))
     except UnicodeDecodeError:
         return ""
+
+
+def _cache() -> Path:
+    """Compiling the Core Rule Set takes some ten seconds, loading what was compiled a tenth."""
+    return platformdirs.user_cache_path("cnaf") / "rules"
 
 
 def _discard(_message: str) -> None:

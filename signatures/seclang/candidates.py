@@ -30,7 +30,6 @@ _LATE: dict[str, Callable[[Transaction], Iterable[bytes]]] = {
     "FILES": lambda t: [value for pair in t.multipart.files for value in pair],
     "FILES_NAMES": lambda t: t.multipart.file_names,
     "MULTIPART_PART_HEADERS": lambda t: [line for _, line in t.multipart.part_headers],
-    "REQUEST_BODY": lambda t: (t.body,),
     "XML": lambda t: [*t.xml_text, *t.xml_attributes],
 }
 
@@ -42,22 +41,24 @@ class Candidates:
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
-        address = Scanner(rules.groups["address"])
+        groups = rules.index.groups
+        address = Scanner(groups["address"])
         self._address = address.find
         self._address_variants = [
-            (name, address.variants[name].add_to) for name in rules.groups["address"].pipelines
+            (name, address.variants[name].add_to) for name in groups["address"].pipelines
         ]
-        arguments = Scanner(rules.groups["arguments"])
+        arguments = Scanner(groups["arguments"])
         self._arguments = arguments.find
         self._add_variants = arguments.variants[""].add_to
         self._late_variants = [
             (name, arguments.variants[name].add_to)
-            for name in rules.groups["arguments"].pipelines
+            for name in groups["arguments"].pipelines
             if name in _LATE
         ]
-        self._headers = Scanner(rules.groups["headers"]).scan
-        self._collections = rules.collections
-        self._any_header = rules.header_rules.get(b"", _NO_RULES)
+        self._body = Scanner(groups["body"]).scan if groups["body"].pipelines else None
+        self._headers = Scanner(groups["headers"]).scan
+        self._collections = rules.index.collections
+        self._any_header = rules.index.header_rules.get(b"", _NO_RULES)
 
     def early(self, t: Transaction, fields: Sequence[HeaderField]) -> set[tuple[int, int]]:
         """Return the candidates by all that is known before the body is read."""
@@ -91,7 +92,8 @@ class Candidates:
             for value in _LATE[name](t):
                 texts.add(value)
                 add_variants(texts, value)
-        return self._scan_pairs(t.args[len(t.args_get) :], texts)
+        found = self._scan_pairs(t.args[len(t.args_get) :], texts)
+        return found if self._body is None else found | self._body((t.body,))
 
     def of_header(self, field: HeaderField) -> tuple[tuple[int, int], ...]:
         """Return the rules that a header field, looked at alone, does match, or may.
@@ -100,7 +102,7 @@ class Candidates:
         """
         name, value = field.pair
         rules = self._rules
-        looking = self._any_header | rules.header_rules.get(field.name, _NO_RULES)
+        looking = self._any_header | rules.index.header_rules.get(field.name, _NO_RULES)
         found = (self._headers((name, value)) & looking) if looking else set()
         if field.cookies:
             found |= self._scan_pairs(field.cookies, set())

@@ -102,29 +102,29 @@ class Engine:
                 order = sorted({*order, *(n for p, n in found if p == number)})
         start = 0
         if t.marker is not None:
-            start = self._behind(t, number)
-        last = -2
+            start = self._behind(t, number, 0)
         rules = phase.rules
         for position in order:
             if position < start:
                 continue
             rule = rules[position]
-            if position != last + 1 or not rule.keeps_matched:
-                t.matched = []
+            t.matched = []
             if not rule.run(t):
                 continue
-            last = position
             if t.interruption is not None or t.allow:
                 return
             if t.marker is not None:
-                start = self._behind(t, number)
+                start = self._behind(t, number, position + 1)
 
-    def _behind(self, t: Transaction, number: int) -> int:
-        """Return the rule behind the marker that is skipped to, else the end of the phase."""
+    def _behind(self, t: Transaction, number: int, start: int) -> int:
+        """Return the rule behind the marker that is skipped to, else the end of the phase.
+
+        A marker in front of ``start`` is not there: what skips to it skips on into later phases.
+        """
         phase = self.rules.phases[number]
         assert t.marker is not None
         position = phase.markers.get(t.marker)
-        if position is None:
+        if position is None or position < start:
             return len(phase.rules)
         t.marker = None
         return position

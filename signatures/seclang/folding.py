@@ -48,12 +48,10 @@ class Folded:
     """What is left for requests: units of each phase in order, and TX as they find it.
 
     Every phase has all markers, between the rules that it has.
-    ``forgets`` holds the ids of rules in front of which a rule vanished that never matches.
     """
 
     phases: tuple[tuple[Chain | Marker, ...], ...]
     initial: Mapping[bytes, bytes]
-    forgets: frozenset[int]
 
     @property
     def units(self) -> tuple[Chain | Marker, ...]:
@@ -78,7 +76,7 @@ def fold(
                 walker.chain(unit, units[index + 1 :])
         phases.append(tuple(walker.kept))
         walker.kept.clear()
-    return Folded(tuple(phases), walker.known, frozenset(walker.forgets))
+    return Folded(tuple(phases), walker.known)
 
 
 class _Own:
@@ -114,7 +112,6 @@ class _Walker:
             for name, value in variables.items()
         }
         self.kept: list[Chain | Marker] = []
-        self.forgets: set[int] = set()
         self._unknown: set[bytes] = set()
         self._unknown_prefixes: list[bytes] = []
         self._read: set[bytes] = set()
@@ -123,7 +120,6 @@ class _Walker:
         self._skipping: str | None = None
         self._conditional: set[str] = set()
         self._removals: list[tuple[int, int] | str] = []
-        self._gap = False
         self._blank = Transaction(Request("GET", b"/", ()), (), "127.0.0.1", EngineLimits())
         self._blank.tx = self.known
 
@@ -144,12 +140,10 @@ class _Walker:
         chain = replace(chain, links=tuple(self._substituted(link, own) for link in chain.links))
         verdict = self._verdict(chain)
         if verdict is None and _is_inert(chain):
-            self._gap = True
             return
         if verdict is True and not self._goes_alone(chain, following):
             verdict = None
         if verdict is False:
-            self._gap = self._gap or chain.head.operator is not None
             return
         if verdict is True and self._done_at_load(chain):
             return
@@ -171,9 +165,6 @@ class _Walker:
             chain = replace(chain, links=(merged, *chain.links[2:]), is_shortened=True)
 
     def _keep(self, chain: Chain) -> None:
-        if self._gap:
-            self.forgets.add(chain.id)
-            self._gap = False
         self.kept.append(chain)
         for link in chain.links:
             self._note_reads(link)

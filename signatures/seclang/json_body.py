@@ -2,7 +2,7 @@
 
 Leaves come in document order, names twice where they stand twice, numbers as they are written.
 What was read before an error counts, as in libmodsecurity, so a parser of whole documents would
-not do. No recursion: nesting costs memory of the nested, and has a cap.
+not do; nor are strings held to be UTF-8. Nesting has a cap.
 """
 
 from __future__ import annotations
@@ -25,12 +25,20 @@ _LITERALS = ((b"true", b"true"), (b"false", b"false"), (b"null", b""))
 
 
 class _Level:
-    """One open object or array. ``index`` counts an array's elements, -1 marks an object."""
+    """One open object or array.
 
-    __slots__ = ("index", "name")
+    ``path`` is where it is, ``index`` counts an array's elements, -1 marks an object; ``is_new``
+    until its first item has been read.
+    """
 
-    def __init__(self, name: bytes, index: int) -> None:
-        self.name, self.index = name, index
+    __slots__ = ("index", "is_new", "path")
+
+    def __init__(self, path: bytes, index: int) -> None:
+        self.path, self.index, self.is_new = path, index, True
+
+    def item(self) -> bytes:
+        """Return the path of the item that comes next, an object's without its key."""
+        return self.path + (b"." if self.index < 0 else b".array_%d" % self.index)
 
 
 class _BrokenJsonError(Exception):
@@ -67,18 +75,23 @@ class _Flattener:
             raise _BrokenJsonError("trailing garbage")
 
     def _next_item(self) -> None:
-        """Go on behind a value: a comma and the next one, or the end of the container."""
+        """Read the next item of the innermost container, or its end."""
         level = self.levels[-1]
         closing = b"}" if level.index < 0 else b"]"
-        sign = self._sign()
-        if sign == closing:
-            self._close()
-        elif sign == b",":
-            self._item(level)
+        if level.is_new:
+            level.is_new = False
+            self._blanks()
+            if self.body[self.position : self.position + 1] == closing:
+                self.position += 1
+                self._close()
+                return
         else:
-            raise _BrokenJsonError("a comma or the end of a container is missing")
-
-    def _item(self, level: _Level) -> None:
+            sign = self._sign()
+            if sign == closing:
+                self._close()
+                return
+            if sign != b",":
+                raise _BrokenJsonError("a comma or the end of a container is missing")
         if level.index < 0:
             self._member()
         self._value()
@@ -101,16 +114,10 @@ class _Flattener:
 
     def _open(self, sign: bytes) -> None:
         self.position += 1
-        level = _Level(self._current_key(), 0 if sign == b"[" else -1)
-        self.levels.append(level)
+        path = self.levels[-1].item() if self.levels else b""
+        self.levels.append(_Level(path + self._current_key(), 0 if sign == b"[" else -1))
         if len(self.levels) > self.depth:
             raise _BrokenJsonError("nested too deep")
-        self._blanks()
-        if self.body[self.position : self.position + 1] == (b"}" if sign == b"{" else b"]"):
-            self.position += 1
-            self._close()
-            return
-        self._item(level)
 
     def _close(self) -> None:
         self.levels.pop()
@@ -118,14 +125,16 @@ class _Flattener:
             self.levels[-1].index += 1
 
     def _leaf(self, value: bytes) -> None:
-        path = b"".join(
-            level.name + (b"." if level.index < 0 else b".array_%d" % level.index)
-            for level in self.levels
-        )
-        if self.levels and self.levels[-1].index >= 0:
-            self.levels[-1].index += 1
+        path = b""
+        if self.levels:
+            level = self.levels[-1]
+            path = level.item()
+            if level.index >= 0:
+                level.index += 1
+            else:
+                path += self._current_key()
         else:
-            path += self._current_key()
+            path = self._current_key()
         if len(self.leaves) >= self.arguments:
             raise _BrokenJsonError("more values than arguments are allowed")
         self.leaves.append((path, value))
@@ -155,12 +164,12 @@ class _Flattener:
         plain = _STRING.match(self.body, self.position)
         if plain is not None and plain[2]:
             self.position = plain.end()
-            return _checked(plain[1])
+            return plain[1]
         escaped = _ESCAPED_STRING.match(self.body, self.position)
         if escaped is None:
             raise _BrokenJsonError("no string")
         self.position = escaped.end()
-        return _ESCAPE.sub(_unescaped, _checked(escaped[1]))
+        return _ESCAPE.sub(_unescaped, escaped[1])
 
     def _blanks(self) -> None:
         match = _BLANKS.match(self.body, self.position)
@@ -171,14 +180,6 @@ class _Flattener:
         self._blanks()
         self.position += 1
         return self.body[self.position - 1 : self.position]
-
-
-def _checked(text: bytes) -> bytes:
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError:
-        raise _BrokenJsonError("a string is not UTF-8") from None
-    return text
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:

@@ -1,8 +1,7 @@
 """Operators: from ``@name argument`` to a test of a value, and to patterns that a match implies.
 
 A test returns None where a value does not match, else what it captures: the whole match and its
-groups, None for groups that took no part. ``implied`` are expressions of which at least one is
-found wherever the operator matches; None where there are no such.
+groups, None for groups that took no part.
 """
 
 from __future__ import annotations
@@ -55,15 +54,18 @@ class Implied:
 class Matcher:
     """A compiled operator. ``test`` ignores the sign, which is ``negated``.
 
+    ``implied`` gives expressions of which at least one is found wherever the operator matches.
     ``needs_sign`` says that no value of letters, digits and underscores alone matches; ``is_pure``
-    that the value alone decides.
+    that the value alone decides. ``check`` compiles what is otherwise compiled when it is first
+    needed, and raises SecLangError.
     """
 
     test: Callable[[bytes, Transaction], Sequence[bytes | None] | None]
     negated: bool
-    implied: tuple[Implied, ...] | None = None
+    implied: Callable[[], tuple[Implied, ...]] | None = None
     needs_sign: bool = False
     is_pure: bool = True
+    check: Callable[[], None] | None = None
 
 
 def compile_operator(
@@ -102,20 +104,21 @@ def _rx(operator: Operator, place: Place, _: object) -> Matcher:
         return Matcher(lambda _v, _t: _NOTHING, operator.negated)
     if has_macro(pattern):
         return _rx_with_macro(operator, place)
-    test = _Expression(pattern, place, ignore_case=False)
-    return Matcher(test.test, operator.negated, (Implied(pattern),))
+    test = _Expression(lambda: pattern, place, ignore_case=False)
+    implied = (Implied(pattern),)
+    return Matcher(test.test, operator.negated, lambda: implied, check=test.check)
 
 
 class _Expression:
     """An expression that is compiled when it is first needed: most never are."""
 
-    def __init__(self, pattern: str, place: Place, *, ignore_case: bool) -> None:
+    def __init__(self, pattern: Callable[[], str], place: Place, *, ignore_case: bool) -> None:
         self._pattern, self._place, self._ignore_case = pattern, place, ignore_case
         self._regex: Regex | None = None
 
     def check(self) -> None:
         """Compile now; raises SecLangError."""
-        self._regex = compile_regex(self._pattern, self._place, ignore_case=self._ignore_case)
+        self._regex = compile_regex(self._pattern(), self._place, ignore_case=self._ignore_case)
 
     def test(self, value: bytes, t: Transaction) -> Sequence[bytes | None] | None:
         if self._regex is None:
@@ -170,9 +173,12 @@ def _phrases(phrases: Sequence[str], operator: Operator, place: Place) -> Matche
     lower = sorted({phrase.lower() for phrase in phrases})
     if not lower:
         raise SecLangError(place.file, place.line, f"@{operator.name} without phrases")
-    test = _Expression(_trie_pattern(lower), place, ignore_case=True)
-    implied = tuple(Implied(_escape(phrase), True) for phrase in lower)
-    return Matcher(test.test, operator.negated, implied)
+    test = _Expression(lambda: _trie_pattern(lower), place, ignore_case=True)
+    return Matcher(
+        test.test,
+        operator.negated,
+        lambda: tuple(Implied(_escape(phrase), True) for phrase in lower),
+    )
 
 
 def _split_phrases(text: str) -> list[str]:
@@ -233,9 +239,13 @@ def _text(
             text = expand(t)
             return (text,) if compare(value, text) else None
 
-        implied = None
+        pattern = form.format(_escape(operator.argument))
+        implied: Callable[[], tuple[Implied, ...]] | None = None
         if operator.argument and form and not has_macro(operator.argument):
-            implied = (Implied(form.format(_escape(operator.argument))),)
+
+            def implied() -> tuple[Implied, ...]:
+                return (Implied(pattern),)
+
         return Matcher(test, operator.negated, implied, is_pure=not has_macro(operator.argument))
 
     return make
@@ -290,9 +300,10 @@ def _byte_range(operator: Operator, place: Place, _: object) -> Matcher:
         allowed.update(range(int(low), int(high or low) + 1))
     table = bytes(sorted(allowed))
     outside = "".join(f"\\x{c:02x}" for c in range(255) if c not in allowed)
-    implied = (Implied(f"[{outside}]"),) if outside else None
     return Matcher(
-        lambda v, _t: _NOTHING if v.translate(None, table) else None, operator.negated, implied
+        lambda v, _t: _NOTHING if v.translate(None, table) else None,
+        operator.negated,
+        (lambda: (Implied(f"[{outside}]"),)) if outside else None,
     )
 
 
@@ -303,7 +314,7 @@ def _url_encoding(operator: Operator, _place: Place, _: object) -> Matcher:
     return Matcher(
         lambda v, _t: _NOTHING if b"%" in v and _BAD_ESCAPE.search(v) else None,
         operator.negated,
-        (Implied("%"),),
+        lambda: (Implied("%"),),
     )
 
 
@@ -315,7 +326,7 @@ def _utf8(operator: Operator, _place: Place, _: object) -> Matcher:
             return _NOTHING
         return None
 
-    return Matcher(test, operator.negated, (Implied("[\\x80-\\xfe]"),))
+    return Matcher(test, operator.negated, lambda: (Implied("[\\x80-\\xfe]"),))
 
 
 # Injections ---------------------------------------------------------------------------------

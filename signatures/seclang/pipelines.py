@@ -19,7 +19,7 @@ __all__ = ["Pipeline", "pipeline_names"]
 class Pipeline:
     """Transformations in order; ``acts_on`` are the traits that any of them looks for."""
 
-    __slots__ = ("_functions", "_spares_plain", "_steps", "acts_on", "names")
+    __slots__ = ("_functions", "_spares_plain", "_steps", "acts_on", "names", "spares_words")
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
@@ -29,6 +29,8 @@ class Pipeline:
         for step in self._steps:
             self.acts_on |= step.acts_on
         self._spares_plain = not self.acts_on & WHOLE_TRAITS
+        #: Whether letters, digits and underscores come out as they went in, but for their case.
+        self.spares_words = self._spares_plain
 
     def apply(self, value: bytes) -> bytes:
         """Return the value after all transformations."""

@@ -3,7 +3,10 @@ r"""Compile what operators imply to Hyperscan, as far as Hyperscan can say it.
 An expression here finds at least what the operator's own finds. Values are scanned joined by one
 byte, so ``^`` and ``$`` hold at that byte, too, and neither the dot nor a negated class matches it:
 what is found is found within one value. Texts that hold the byte themselves are for the caller to
-treat with care. What Hyperscan can only approximate it approximates from above (HS_FLAG_PREFILTER).
+treat with care. What Hyperscan cannot say is left to PCRE, which searches the joined values, too.
+
+Hyperscan 5.4 loses a match now and then where expressions ask for one report each
+(HS_FLAG_SINGLEMATCH), so only plain texts ask: whoever scans counts reports instead.
 """
 
 from __future__ import annotations
@@ -13,19 +16,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import hyperscan
+from cnaf.signatures.seclang.tails import halves, trimmed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 __all__ = [
-    "SEPARATOR", "Built", "Expression", "build", "compile_database", "joined", "usable",
-    "usable_all",
-]  # fmt: skip
+    "SEPARATOR",
+    "Expression",
+    "compile_database",
+    "compile_group",
+    "join",
+    "joined",
+    "usable",
+]
 
 #: Parts joined values. It is in no UTF-8 text, is no word character and no white space.
 SEPARATOR = b"\xff"
 
-_BASE = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_MULTILINE | hyperscan.HS_FLAG_SINGLEMATCH
+_BASE = hyperscan.HS_FLAG_DOTALL | hyperscan.HS_FLAG_MULTILINE
 #: An escape, a class, a group's opening with its flags, or one other character.
 _PIECE = re.compile(
     r"\\(?:x\{[0-9a-fA-F]+\}|x[0-9a-fA-F]{0,2}|.)"
@@ -33,9 +42,10 @@ _PIECE = re.compile(
     r"|\(\?[a-zA-Z-]*[:)]|.",
     re.DOTALL,
 )
+_START = r"(?:^|\xff)"
 _REWRITTEN = {
-    ".": r"[^\xff]", "^": r"(?:^|\xff)", "$": r"(?:$|\xff)", r"\A": r"(?:^|\xff)",
-    r"\G": r"(?:^|\xff)", r"\z": r"(?:$|\xff)", r"\Z": r"(?:$|\xff)", r"\S": r"[^\s\xff]",
+    ".": r"[^\xff]", "^": _START, "$": r"(?:$|\xff)", r"\A": _START, r"\G": _START,
+    r"\z": r"(?:$|\xff)", r"\Z": r"(?:$|\xff)", r"\S": r"[^\s\xff]",
     r"\W": r"[^\w\xff]", r"\D": r"[^\d\xff]",
 }  # fmt: skip
 
@@ -48,23 +58,9 @@ class Expression:
     flags: int
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """Which of the patterns Hyperscan can stand for, and the database of those, None without any.
-
-    The number of a pattern in the database is its place among those that are usable.
-    """
-
-    usable: tuple[bool, ...]
-    database: hyperscan.Database | None
-
-
-def build(patterns: Sequence[tuple[str, bool]]) -> Built:
-    """Build the database of patterns, given with whether case counts for nothing."""
-    expressions = usable_all(patterns)
-    kept = [expression for expression in expressions if expression is not None]
-    database = compile_database(kept) if kept else None
-    return Built(tuple(expression is not None for expression in expressions), database)
+def join(values: Collection[bytes]) -> bytes:
+    """Return values as they are scanned."""
+    return SEPARATOR.join(values) + SEPARATOR
 
 
 def joined(pattern: str) -> str:
@@ -79,52 +75,89 @@ def _rewrite(match: re.Match[str]) -> str:
     return _REWRITTEN.get(piece, piece)
 
 
-def usable(pattern: str, *, ignore_case: bool) -> Expression | None:
-    """Return an expression that finds at least what the pattern finds, or None.
+def usable(pattern: str, *, ignore_case: bool) -> list[Expression]:
+    """Return expressions of which one finds at least what the pattern finds, or none.
 
-    None means that Hyperscan cannot say anything: the rule has to be tested always.
+    None at all means that Hyperscan cannot say it: look-around, or too many states. What is too
+    large is parted. Anchors that Hyperscan does not take where they stand are left out: less is
+    asked for, so more is found.
     """
-    plain = _plain(pattern, ignore_case)
-    for extra in (0, hyperscan.HS_FLAG_PREFILTER):
-        expression = Expression(plain.pattern, plain.flags | extra)
-        try:
-            compile_database([expression])
-        except hyperscan.HyperscanError:
-            continue
-        return expression
-    return None
+    flags = _BASE | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
+    text = trimmed(joined(pattern))
+    for form in (text, text.replace(_START, r"\xff?")):
+        parts = _parts(form, flags, _MAX_PARTINGS)
+        if parts:
+            return parts
+    return []
 
 
-def usable_all(patterns: Sequence[tuple[str, bool]]) -> list[Expression | None]:
-    """Return :func:`usable` of each pattern, given with whether case counts for nothing.
+def _parts(text: str, flags: int, partings: int) -> list[Expression]:
+    expression = Expression(text, flags)
+    if _compiles([expression]):
+        return [expression]
+    pair = halves(text) if partings and len(text) > _PARTED_CHARS else None
+    if pair is None:
+        return []
+    found: list[Expression] = []
+    for half in pair:
+        parts = _parts(half, flags, partings - 1)
+        if not parts:
+            return []
+        found += parts
+    return found
 
-    Halves the patterns until what Hyperscan refuses stands alone: nearly all compile at once.
+
+#: An expression is parted into at most 2 to this many, and only where it is so long.
+_MAX_PARTINGS = 2
+_PARTED_CHARS = 256
+
+
+def compile_group(
+    patterns: Sequence[tuple[str, bool]],
+) -> tuple[list[int], hyperscan.Database | None]:
+    """Compile patterns, given with whether case counts for nothing, to one database.
+
+    Returns, for each expression of the database, the number of the pattern that it stands for.
+    What Hyperscan refuses is found by halving, and replaced by what it takes, or left out.
     """
-    plain = [_plain(pattern, ignore_case) for pattern, ignore_case in patterns]
-    return _usable_part(plain, patterns)
+    if not patterns:
+        return [], None
+    expressions = [[_plain(pattern, case)] for pattern, case in patterns]
+    doubtful = [n for n, (text, _) in enumerate(patterns) if not _LITERAL.fullmatch(text)]
+    for number in _refused(doubtful, expressions):
+        expressions[number] = usable(patterns[number][0], ignore_case=patterns[number][1])
+    numbers = [number for number, made in enumerate(expressions) for _ in made]
+    kept = [expression for made in expressions for expression in made]
+    return numbers, compile_database(kept) if kept else None
+
+
+#: A text written for both engines: nothing to refuse.
+_LITERAL = re.compile(r"(?:\\x[0-9a-f]{2}|[A-Za-z0-9])+")
 
 
 def _plain(pattern: str, ignore_case: bool) -> Expression:
     flags = _BASE | (hyperscan.HS_FLAG_CASELESS if ignore_case else 0)
-    return Expression(joined(pattern), flags)
+    if _LITERAL.fullmatch(pattern):
+        flags |= hyperscan.HS_FLAG_SINGLEMATCH
+    return Expression(trimmed(joined(pattern)), flags)
 
 
-def _usable_part(
-    plain: Sequence[Expression], patterns: Sequence[tuple[str, bool]]
-) -> list[Expression | None]:
-    if not plain:
+def _refused(numbers: Sequence[int], expressions: Sequence[list[Expression]]) -> list[int]:
+    """Return which of some expressions Hyperscan does not compile."""
+    if not numbers or _compiles([expressions[number][0] for number in numbers]):
         return []
-    if len(plain) == 1:
-        return [usable(patterns[0][0], ignore_case=patterns[0][1])]
+    if len(numbers) == 1:
+        return list(numbers)
+    half = len(numbers) // 2
+    return _refused(numbers[:half], expressions) + _refused(numbers[half:], expressions)
+
+
+def _compiles(expressions: Sequence[Expression]) -> bool:
     try:
-        compile_database(plain)
+        compile_database(expressions)
     except hyperscan.HyperscanError:
-        half = len(plain) // 2
-        return [
-            *_usable_part(plain[:half], patterns[:half]),
-            *_usable_part(plain[half:], patterns[half:]),
-        ]
-    return list(plain)
+        return False
+    return True
 
 
 def compile_database(expressions: Sequence[Expression]) -> hyperscan.Database:

@@ -61,7 +61,7 @@ class Settings:
     """What directives of the engine say. Sizes are bytes, None where nothing was said."""
 
     engine: str = "On"
-    request_body_access: bool = False
+    request_body_access: bool = True
     response_body_access: bool = False
     body_limit: int | None = None
     no_files_limit: int | None = None

@@ -21,6 +21,7 @@ from cnaf.signatures.seclang.macros import compile_text
 from cnaf.signatures.seclang.operators import Matcher, compile_operator
 from cnaf.signatures.seclang.outcome import MAX_SHOWN, Interruption, Match
 from cnaf.signatures.seclang.pipelines import Pipeline, pipeline_names
+from cnaf.signatures.seclang.scanner import WORD_BYTES
 from cnaf.signatures.seclang.settling import Readers, key_of
 from cnaf.signatures.seclang.variables import compile_target
 
@@ -55,8 +56,8 @@ class Link:
     """One rule of a chain."""
 
     __slots__ = (
-        "_apply", "_assignments", "_captures", "_controls", "_multi", "_remembers", "child",
-        "failed", "index", "marker", "matcher", "pipeline", "severity", "targets",
+        "_apply", "_assignments", "_captures", "_controls", "_multi", "_remembers", "_skips_words",
+        "child", "failed", "index", "marker", "matcher", "pipeline", "severity", "targets",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +101,13 @@ class Link:
         matcher = self.matcher
         self._remembers = (
             matcher is not None and matcher.is_pure and not (matcher.negated and self._captures)
+        )
+        #: Values that are words cannot match, and stay words.
+        self._skips_words = (
+            matcher is not None
+            and matcher.needs_sign
+            and not matcher.negated
+            and self.pipeline.spares_words
         )
         self.severity = _last(actions, "severity")
         self.marker = _last(actions, "skipafter")
@@ -152,10 +160,13 @@ class Link:
         if t.exclusions is not None and self is rule.link and not rule.is_shortened:
             hidden = t.exclusions.hidden(rule.id, rule.tag_set)
         failed = self.failed
+        skips_words = self._skips_words
         for collection, label, fetch in self.targets:
             remembers = self._remembers and collection in _REMEMBERED
             for name, value in fetch(t):
                 if remembers and value in failed:
+                    continue
+                if skips_words and not value.translate(None, WORD_BYTES):
                     continue
                 if hidden and any(test(collection, name) for test in hidden):
                     continue
@@ -229,7 +240,7 @@ class CompiledRule:
     __slots__ = (
         "_disruptive", "_is_quiet", "_is_settled_whole", "_logdata", "_logs", "_message", "_place",
         "_readers", "_settled", "_severity", "_status", "_url", "id", "is_shortened",
-        "keeps_matched", "key", "link", "phase", "tag_set", "tags",
+        "key", "link", "phase", "tag_set", "tags",
     )  # fmt: skip
 
     def __init__(
@@ -263,9 +274,6 @@ class CompiledRule:
         self._status = int(status) if status and status.isdigit() else None
         url = self._disruptive[1] if self._disruptive[0] == "redirect" else ""
         self._url = compile_text(url, place, meta)
-        #: Whether nothing stood between this rule and the one before that would have forgotten
-        #: what matched there.
-        self.keeps_matched = False
         #: Whether a match does nothing but set variables.
         self._is_quiet = not (
             self._logs

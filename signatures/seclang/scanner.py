@@ -11,19 +11,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnaf.signatures.seclang.prefilter import SEPARATOR
+import hyperscan
+from cnaf.signatures.seclang.prefilter import SEPARATOR, join
+from cnaf.signatures.seclang.regexes import LimitReachedError, compile_regex
+from cnaf.signatures.seclang.syntax import Place as SourcePlace
 from cnaf.signatures.seclang.variants import Variants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    import hyperscan
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["WORD_BYTES", "Group", "Scanner"]
 
 #: Of these bytes alone no injection consists.
 WORD_BYTES = bytes(c for c in range(0x80) if chr(c).isalnum()) + b"_"
 _JOINED_WORDS = WORD_BYTES + SEPARATOR
+
+#: Reports of one scan. A text that makes more makes all rules candidates; at a sixth of a
+#: microsecond each this is some milliseconds.
+_MAX_HITS = 50_000
+
+#: Expressions of groups were checked when rules were loaded.
+_NOWHERE = SourcePlace("compiled rules", 1)
 
 Place = tuple[int, int]
 
@@ -33,9 +41,10 @@ class Group:
 
     ``index`` gives the rules of each expression of ``database``, ``suspicious`` those that may
     match any value with a sign in it, ``pipelines`` the transformations for each variable.
+    ``slow`` are expressions for PCRE, with whether case counts for nothing and their rules.
     """
 
-    __slots__ = ("database", "index", "pipelines", "suspicious")
+    __slots__ = ("database", "index", "pipelines", "slow", "suspicious")
 
     def __init__(
         self,
@@ -43,9 +52,10 @@ class Group:
         index: tuple[tuple[Place, ...], ...],
         pipelines: Mapping[str, tuple[tuple[str, ...], ...]],
         suspicious: tuple[Place, ...],
+        slow: tuple[tuple[str, bool, tuple[Place, ...]], ...] = (),
     ) -> None:
         self.database, self.index = database, index
-        self.pipelines, self.suspicious = pipelines, suspicious
+        self.pipelines, self.suspicious, self.slow = pipelines, suspicious, slow
 
 
 class Scanner:
@@ -55,24 +65,31 @@ class Scanner:
     makes those of any variable's.
     """
 
-    __slots__ = ("_all", "_database", "_hits", "_index", "_on_hit", "_suspicious", "variants")
+    __slots__ = (
+        "_all",
+        "_database",
+        "_hits",
+        "_index",
+        "_on_hit",
+        "_slow",
+        "_suspicious",
+        "variants",
+    )
 
     def __init__(self, group: Group) -> None:
         self._database = group.database
         self._index = group.index
         self._suspicious = group.suspicious
-        self._all = frozenset(place for places in group.index for place in places) | frozenset(
-            group.suspicious
-        )
+        self._slow = [
+            (compile_regex(pattern, _NOWHERE, ignore_case=ignore_case).search, places)
+            for pattern, ignore_case, places in group.slow
+        ]
+        indexed = [*group.index, group.suspicious, *(places for _, _, places in group.slow)]
+        self._all = frozenset(place for places in indexed for place in places)
         self.variants = {name: Variants(names) for name, names in group.pipelines.items()}
         self.variants[""] = Variants({p for names in group.pipelines.values() for p in names})
         self._hits: list[int] = []
-        append = self._hits.append
-
-        def on_hit(number: int, _start: int, _end: int, _flags: int, _context: object) -> None:
-            append(number)
-
-        self._on_hit = on_hit
+        self._on_hit = _collector(self._hits)
 
     def scan(self, values: Iterable[bytes]) -> set[Place]:
         """Return the rules of which something was found in any of the values."""
@@ -84,20 +101,39 @@ class Scanner:
 
     def find(self, texts: set[bytes]) -> set[Place]:
         """Return the rules of which something was found in texts, variants among them."""
-        joined = SEPARATOR.join(texts)
-        if joined.count(SEPARATOR) >= len(texts):
+        joined = join(texts)
+        if joined.count(SEPARATOR) > len(texts):
             return set(self._all)
         found: set[Place] = set()
         if self._suspicious and joined.translate(None, _JOINED_WORDS):
             found.update(self._suspicious)
+        for search, places in self._slow:
+            try:
+                if search(joined) is not None:
+                    found.update(places)
+            except LimitReachedError:
+                found.update(places)
         if self._database is None:
             return found
         hits = self._hits
         try:
             self._database.scan(joined, self._on_hit)
-            for hit in hits:
+        except hyperscan.ScanTerminated:
+            hits.clear()
+            return set(self._all)
+        if hits:
+            for hit in set(hits):
                 found.update(self._index[hit])
-        finally:
-            # Also after an error: no hit of one request may be taken for one of the next.
             hits.clear()
         return found
+
+
+def _collector(hits: list[int]) -> Callable[[int, int, int, int, object], bool | None]:
+    """Return a handler that gathers the numbers of expressions, and ends a scan at the cap."""
+    append, count = hits.append, hits.__len__
+
+    def on_hit(number: int, _start: int, _end: int, _flags: int, _context: object) -> bool | None:
+        append(number)
+        return True if count() >= _MAX_HITS else None
+
+    return on_hit

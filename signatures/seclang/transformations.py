@@ -51,20 +51,24 @@ class Transformation:
         return bool(self.acts_on & traits)
 
 
-def traits_of(value: bytes) -> int:
-    """Return the traits of one value."""
+def traits_of(value: bytes, wanted: int = -1) -> int:
+    """Return the traits of one value, as far as they are wanted."""
     traits = _ALWAYS
-    if b"0x" in value or b"0X" in value:
+    if wanted & _HEX_NUMBER and (b"0x" in value or b"0X" in value):
         traits |= _HEX_NUMBER
     if b"--" in value:
         traits |= _COMMENT
     odd = value.translate(None, _PLAIN)
     if odd:
-        traits |= _odd_traits(value, odd)
+        traits |= _odd_traits(value, odd, wanted)
     # Blanks and what follows a NUL do not count, so with those any length will do.
-    if (len(value) % 4 == 0 or traits & (_SPACE | _NUL)) and _WHOLE_BASE64.match(value) is not None:
+    if (
+        wanted & _BASE64
+        and (len(value) % 4 == 0 or traits & (_SPACE | _NUL))
+        and _WHOLE_BASE64.match(value) is not None
+    ):
         traits |= _BASE64
-    return traits
+    return traits & wanted
 
 
 def is_plain(value: bytes) -> bool:
@@ -76,7 +80,7 @@ def is_plain(value: bytes) -> bool:
 WHOLE_TRAITS = _ALWAYS | _BASE64 | _COMMENT | _HEX_NUMBER
 
 
-def _odd_traits(value: bytes, odd: bytes) -> int:
+def _odd_traits(value: bytes, odd: bytes, wanted: int) -> int:
     """Return the traits that the odd bytes of a value make."""
     traits = 0
     if b"%" in odd or b"+" in odd:
@@ -93,13 +97,13 @@ def _odd_traits(value: bytes, odd: bytes) -> int:
         traits |= _HIGH
     if len(odd.translate(None, _SPACES)) != len(odd):
         traits |= _SPACE
-        if _RUNS_TO_CHANGE.search(value) is not None:
+        if wanted & _RUN and _RUNS_TO_CHANGE.search(value) is not None:
             traits |= _RUN
-    if _SHELL_SIGNS.search(value) is not None:
+    if wanted & _SHELL and _SHELL_SIGNS.search(value) is not None:
         traits |= _SHELL
-    if (b"/" in odd or b"." in odd) and _PATH_SIGNS.search(value) is not None:
+    if wanted & _PATH and (b"/" in odd or b"." in odd) and _PATH_SIGNS.search(value) is not None:
         traits |= _PATH
-    if _COMMENT_SIGNS.search(value) is not None:
+    if wanted & _COMMENT and _COMMENT_SIGNS.search(value) is not None:
         traits |= _COMMENT
     return traits
 
@@ -125,7 +129,7 @@ def _full_width(low: int, high: bytes) -> int:
 
 
 def _url_decode_uni(value: bytes) -> bytes:
-    return _URL_UNI.sub(_url_uni, value)
+    return _URL_UNI.sub(_url_uni, value) if b"%" in value or b"+" in value else value
 
 
 def _url_uni(match: re.Match[bytes]) -> bytes:
@@ -151,7 +155,7 @@ _LONG_DIGITS = 20
 
 
 def _html_entity_decode(value: bytes) -> bytes:
-    return _ENTITY.sub(_entity, value)
+    return _ENTITY.sub(_entity, value) if b"&" in value else value
 
 
 def _entity(match: re.Match[bytes]) -> bytes:
@@ -180,7 +184,7 @@ _JS = re.compile(
 
 
 def _js_decode(value: bytes) -> bytes:
-    return _JS.sub(_js, value)
+    return _JS.sub(_js, value) if b"\\" in value else value
 
 
 def _js(match: re.Match[bytes]) -> bytes:
@@ -197,7 +201,7 @@ _CSS = re.compile(rb"\\(?:([0-9a-fA-F]{1,6})[ \t-\r]?|(\n)|(.)|\Z)", re.DOTALL)
 
 
 def _css_decode(value: bytes) -> bytes:
-    return _CSS.sub(_css, value)
+    return _CSS.sub(_css, value) if b"\\" in value else value
 
 
 def _css(match: re.Match[bytes]) -> bytes:
@@ -215,7 +219,7 @@ _ANSI_ESCAPED = _ESCAPED | {b"\\": b"\\", b"?": b"?", b"'": b"'", b'"': b'"'}
 
 
 def _escape_seq_decode(value: bytes) -> bytes:
-    return _ANSI.sub(_ansi, value)
+    return _ANSI.sub(_ansi, value) if b"\\" in value else value
 
 
 def _ansi(match: re.Match[bytes]) -> bytes:
@@ -298,6 +302,8 @@ def _utf8_to_unicode(value: bytes) -> bytes:
     Behind one that UTF-8 forbids its first byte stays; the first byte of one that breaks off goes
     away, and so does a NUL but at the end: so libmodsecurity has it.
     """
+    if value.isascii() and b"\0" not in value:
+        return value
     return _UTF8.sub(_code_point, value)
 
 
@@ -331,7 +337,7 @@ def _compress_whitespace(value: bytes) -> bytes:
 
 
 def _replace_comments(value: bytes) -> bytes:
-    return _C_COMMENT.sub(b" ", value)
+    return _C_COMMENT.sub(b" ", value) if b"/*" in value else value
 
 
 _COMMENT_START = re.compile(rb"/\*|<!--|--|#")
@@ -372,11 +378,13 @@ def _cmd_blank(match: re.Match[bytes]) -> bytes:
 
 
 def _normalize_path(value: bytes) -> bytes:
-    return _normalized(value, _SLASHES) if value else value
+    return _normalized(value, _SLASHES) if _PATH_SIGNS.search(value) is not None else value
 
 
 def _normalize_path_win(value: bytes) -> bytes:
-    return _normalized(value, _ANY_SLASHES) if value else value
+    if b"\\" not in value and _PATH_SIGNS.search(value) is None:
+        return value
+    return _normalized(value, _ANY_SLASHES)
 
 
 _SLASHES = re.compile(rb"([^/]*)(/*)")

@@ -46,7 +46,7 @@ class Variants:
 
     def add_to(self, out: set[bytes], value: bytes) -> None:
         """Add what pipelines make of a value, where it differs from the value."""
-        traits = traits_of(value) & self._acts_on
+        traits = traits_of(value, self._acts_on)
         if not traits:
             return
         moves = self._moves.get((self._start, traits)) or self._find(self._start, traits)
@@ -58,10 +58,10 @@ class Variants:
             result = step(value)
             if result == value:
                 # The step did nothing after all: what follows it is found from its state.
-                traits = traits_of(value) & self._acts_on
+                traits = traits_of(value, self._acts_on)
             else:
                 out.add(result)
-                traits = traits_of(result) & self._acts_on
+                traits = traits_of(result, self._acts_on)
             if traits:
                 found = self._moves.get((state, traits))
                 following = self._find(state, traits) if found is None else found

@@ -11,22 +11,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnaf.models.limits import Limits
+from cnaf.signatures.seclang.cache import Text, load_rules
 from cnaf.signatures.seclang.errors import SecLangError
 from cnaf.signatures.seclang.loader import Loader
-from cnaf.signatures.seclang.prefilter import Built, build
-from cnaf.signatures.seclang.rule_set import compile_program
 from cnaf.signatures.sets.exclusions import text_after, text_before
 from cnaf.signatures.sets.registered import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from cnaf.signatures.seclang.program import Program
     from cnaf.signatures.seclang.rule_set import RuleSet
     from cnaf.signatures.sets.registered import RegisteredSet
     from cnaf.signatures.sets.sources import Sources
 
-__all__ = ["LoadedSet", "SetTexts", "load_set", "read_program", "set_texts"]
+__all__ = ["LoadedSet", "SetTexts", "load_set", "read_program", "set_sources", "set_texts"]
 
 #: Ids of the set-up's own rules; no other set's are so high.
 _FIRST_ID = 899_000_000
@@ -99,30 +98,32 @@ def _core_settings(registered: RegisteredSet) -> dict[str, str]:
     }
 
 
+def set_sources(registered: RegisteredSet, sources: Sources) -> list[Text]:
+    """Return all that is loaded, in order; raises SecLangError for an inclusion."""
+    texts = set_texts(registered)
+    files = [Text(path, text) for path, text in sources.files]
+    for file in files:
+        _refuse_inclusion(file.content, file.name)
+    return [
+        Text("set-up", texts.before),
+        *files[: sources.first],
+        Text("exclusions", texts.between),
+        *files[sources.first :],
+        Text("exclusions", texts.after),
+    ]
+
+
 def read_program(registered: RegisteredSet, sources: Sources) -> Program:
     """Read a set's rules with everything that belongs to them; raises SecLangError."""
-    texts = set_texts(registered)
-    files = [(path, text) for path, text in sources.files]
-    loader = Loader()
-    loader.read_text(texts.before, "set-up")
-    for path, text in files:
-        _refuse_inclusion(text, path)
-    for path, text in files[: sources.first]:
-        loader.read_text(text, path)
-    loader.read_text(texts.between, "exclusions")
-    for path, text in files[sources.first :]:
-        loader.read_text(text, path)
-    loader.read_text(texts.after, "exclusions")
+    loader = Loader(sources.text)
+    for source in set_sources(registered, sources):
+        loader.read_text(source.content, source.name)
     return loader.program()
 
 
-def load_set(
-    registered: RegisteredSet,
-    sources: Sources,
-    builder: Callable[[Sequence[tuple[str, bool]]], Built] = build,
-) -> LoadedSet:
-    """Compile a set; raises SecLangError."""
-    rules = compile_program(read_program(registered, sources), {}, sources.lines, builder)
+def load_set(registered: RegisteredSet, sources: Sources, cache: Path | None = None) -> LoadedSet:
+    """Compile a set, or read what was compiled before in ``cache``; raises SecLangError."""
+    rules = load_rules(set_sources(registered, sources), cache=cache, read=sources.text)
     texts = [text for _, text in sources.files]
     return LoadedSet(
         registered, rules, any(map(_CLIENT.search, texts)), any(map(_CLOCK.search, texts))

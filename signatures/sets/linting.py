@@ -7,14 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cnaf.signatures.seclang.errors import SecLangError
-from cnaf.signatures.seclang.prefilter import Built
 from cnaf.signatures.seclang.program import Chain
-from cnaf.signatures.seclang.regexes import compile_regex
-from cnaf.signatures.sets.compiled import load_set, read_program
+from cnaf.signatures.seclang.rule_set import check_program
+from cnaf.signatures.sets.compiled import read_program
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cnaf.signatures.seclang.program import Program
     from cnaf.signatures.sets.registered import RegisteredSet
     from cnaf.signatures.sets.sources import Sources
@@ -39,8 +36,7 @@ def lint(registered: RegisteredSet, sources: Sources) -> Linted:
     errors: list[SecLangError] = []
     while len(errors) < _MAX_ERRORS:
         try:
-            load_set(registered, sources, _no_databases)
-            _check_expressions(read_program(registered, sources))
+            check_program(read_program(registered, sources), sources.lines)
         except SecLangError as error:
             errors.append(error)
             without = _without(sources, error)
@@ -55,20 +51,6 @@ def lint(registered: RegisteredSet, sources: Sources) -> Linted:
 def count_rules(program: Program) -> int:
     """Return how many rules a program has."""
     return sum(isinstance(unit, Chain) for unit in program.units)
-
-
-def _no_databases(patterns: Sequence[tuple[str, bool]]) -> Built:
-    """Everything is checked but what Hyperscan takes: it cannot refuse a rule."""
-    return Built((False,) * len(patterns), None)
-
-
-def _check_expressions(program: Program) -> None:
-    """Compile what the engine would compile at its first use; raises SecLangError."""
-    for unit in program.units:
-        for link in unit.links if isinstance(unit, Chain) else ():
-            operator = link.operator
-            if operator is not None and operator.name == "rx" and "%{" not in operator.argument:
-                compile_regex(operator.argument, link.place)
 
 
 def _sorted(errors: list[SecLangError], sources: Sources) -> tuple[SecLangError, ...]:

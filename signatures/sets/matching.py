@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from cnaf.signatures.kept_databases import default_cache_dir
 from cnaf.signatures.seclang.engine import Engine
 from cnaf.signatures.sets.compiled import load_set
-from cnaf.signatures.sets.database_cache import DatabaseCache, default_cache_dir
 from cnaf.signatures.sets.fields import fields_of, label_of
 from cnaf.signatures.sets.registered import Kind
 
@@ -130,8 +130,8 @@ class RuleSets:
 
 def load_rules(sets: Sequence[tuple[RegisteredSet, Sources]]) -> RuleSets | None:
     """Compile sets with the user's cache; None for no sets. Raises SecLangError."""
-    builder = DatabaseCache(default_cache_dir())
-    loaded = [load_set(registered, sources, builder) for registered, sources in sets]
+    cache = default_cache_dir()
+    loaded = [load_set(registered, sources, cache) for registered, sources in sets]
     return RuleSets(loaded) if loaded else None
 
 

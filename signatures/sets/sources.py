@@ -64,12 +64,17 @@ class Sources:
                     return found[1].strip().removeprefix("OWASP_CRS/")
         return ""
 
+    def text(self, path: Path, place: Place) -> str:
+        """Return the text of a data file that a rule names; raises SecLangError."""
+        text = self.data.get(str(path))
+        if text is None:
+            problem = f"there is no data file {path.name!r} beside it"
+            raise SecLangError(place.file, place.line, problem)
+        return text
+
     def lines(self, name: str, place: Place) -> list[str]:
         """Return the lines of a data file that a rule names; raises SecLangError."""
-        text = self.data.get(str(Path(place.file).parent / name))
-        if text is None:
-            raise SecLangError(place.file, place.line, f"there is no data file {name!r} beside it")
-        return text.split("\n")
+        return self.text(Path(place.file).parent / name, place).split("\n")
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""

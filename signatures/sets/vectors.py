@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from cnaf.models.fields import SEPARATOR, Field, ParsedRequest
 from cnaf.signatures.engine import SignatureEngine
+from cnaf.signatures.rule_samples import built_in_samples, failed_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,16 +25,11 @@ class Vector:
 def built_in_vectors() -> Iterator[Vector]:
     """Yield each sample of each built-in rule, run."""
     engine = SignatureEngine.load()
-    for rule in engine.rules:
-        for must, samples in ((True, rule.must_fire), (False, rule.must_not_fire)):
-            for sample in samples:
-                request = _request(Field(sample.location, sample.name, sample.value))
-                fires = any(match.rule.id == rule.id for match in engine.match(request))
-                wrong = "" if fires is must else f"must {'' if must else 'not '}fire"
-                yield Vector(f"{rule.id} {sample.value[:60]!r}", wrong)
-
-
-def _request(*fields: Field) -> ParsedRequest:
-    values = [field.value for field in fields]
-    starts = list(accumulate((len(value) + 1 for value in values), initial=0))[:-1]
-    return ParsedRequest("GET", "/", list(fields), [], SEPARATOR.join(values), starts, 0)
+    samples = built_in_samples(engine.rules)
+    failed = {(one.rule, one.must_fire, one.sample) for one in failed_samples(engine, samples)}
+    for rule, of_rule in samples.items():
+        for must, found in ((True, of_rule.must_fire), (False, of_rule.must_not_fire)):
+            for sample in found:
+                wrong = f"must {'' if must else 'not '}fire"
+                problem = wrong if (rule, must, sample) in failed else ""
+                yield Vector(f"{rule} {sample.value[:60]!r}", problem)

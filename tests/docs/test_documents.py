@@ -124,10 +124,9 @@ def test_make_targets_in_the_documents_exist() -> None:
 def test_every_module_is_packaged() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     packages = project["tool"]["setuptools"]["packages"]
-    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    inits = (path for folder in folders for path in (ROOT / folder).rglob("__init__.py"))
-    modules = {".".join(("cnaf", *path.parent.relative_to(ROOT).parts)) for path in inits}
-    assert modules == set(packages)
+    modules = [*ROOT.glob("*/__init__.py"), *ROOT.glob("*/*/__init__.py")]
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in modules}
+    assert {f"cnaf.{folder}" for folder in folders} == set(packages)
 
 
 def test_the_version_is_one() -> None:

@@ -7,15 +7,27 @@ from pathlib import Path
 
 import pytest
 from cnaf.evaluation.core_rules import CoreRules
-from cnaf.evaluation.rule_engines import LibModSecurity, Outcome, RuleEngine, log_line
+from cnaf.evaluation.rule_engines import (
+    LibModSecurity,
+    Outcome,
+    RuleEngine,
+    SecLangEngine,
+    log_line,
+)
 from cnaf.models.errors import InputError
 from cnaf.models.exchange import Request
+from cnaf.signatures.seclang.errors import SecLangError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.core_rules import write_core_rules
 
-ENGINES = [LibModSecurity]
+ENGINES = [LibModSecurity, SecLangEngine]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture(params=ENGINES, ids=lambda made: made.__name__)
@@ -91,6 +103,8 @@ def test_rules_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
     (folder / "rules" / "REQUEST-920-X.conf").write_text("SecNonsense on", "utf-8")
     with pytest.raises(InputError, match=r"cannot load .*REQUEST-920-X"):
         LibModSecurity(CoreRules(folder))
+    with pytest.raises(SecLangError, match=r"REQUEST-920-X"):
+        SecLangEngine(CoreRules(folder))
 
 
 def test_log_lines_escape_what_does_not_print() -> None:

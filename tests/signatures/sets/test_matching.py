@@ -8,7 +8,6 @@ import pytest
 from cnaf.models.exchange import Request
 from cnaf.models.parsing import RequestParser
 from cnaf.signatures.sets.compiled import load_set
-from cnaf.signatures.sets.database_cache import DatabaseCache
 from cnaf.signatures.sets.fields import fields_of, label_of
 from cnaf.signatures.sets.matching import RuleSets
 from cnaf.signatures.sets.registered import Kind
@@ -26,7 +25,8 @@ BROWSER = (
 @pytest.fixture(scope="module")
 def core(tmp_path_factory: pytest.TempPathFactory) -> RuleSets:
     registered, sources = register(Kind.CRS, [DEBIAN_CRS])
-    cache = DatabaseCache(tmp_path_factory.mktemp("databases"))
+    cache = tmp_path_factory.mktemp("compiled")
+    load_set(registered, sources, cache)
     return RuleSets([load_set(registered, sources, cache)])
 
 
