@@ -327,19 +327,17 @@ class CompiledRule:
             self._settled.add(key)
 
     def _run(self, t: Transaction) -> bool:
-        # What the rule before this one matched may still stand there.
-        before = len(t.matched)
         if not self.link.run(t, self):
             return False
         if self._severity is not None and self._severity < t.highest_severity:
             t.highest_severity = self._severity
         if self._logs:
-            t.matches.append(self._match(t, before))
+            t.matches.append(self._match(t))
         if self._disruptive[0]:
             self._disrupt(t)
         return True
 
-    def _match(self, t: Transaction, before: int) -> Match:
+    def _match(self, t: Transaction) -> Match:
         variable, value = t.matched[-1] if t.matched else (b"", b"")
         shown = value[:MAX_SHOWN]
         return Match(
@@ -355,7 +353,7 @@ class CompiledRule:
             self._logdata(t)[:MAX_SHOWN].decode("utf-8", "replace"),
             self._place.file,
             self._place.line,
-            tuple(dict.fromkeys(name.decode("utf-8", "replace") for name, _ in t.matched[before:])),
+            tuple(dict.fromkeys(name.decode("utf-8", "replace") for name, _ in t.matched)),
         )
 
     def _disrupt(self, t: Transaction) -> None:
