@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 from cnaf.ci_plugin.main import app
+from cnaf.learner.learn import Learned
+from cnaf.models.digest import Digest
+from cnaf.models.registry_layout import LayoutRegistry
+from cnaf.models.registry_url import open_registry
+from cnaf.models.stored_model import load_model
 from cnaf.signatures.sets.sources import DEBIAN_CRS
 from typer.testing import CliRunner
 
 from tests.support.rule_sets import BROKEN, CUSTOM, PATCH, PATCH_TESTS, SCORED, write
 
-JsonLines = list[dict[str, Any]]
+WORDPRESS = Path(__file__).parents[2] / "datasets" / "wordpress"
 
 
 @pytest.fixture(autouse=True)
@@ -266,3 +271,45 @@ class TestRehearsal:
         shown = run("rehearse", path, "--corpus", corpus(tmp_path, *self.REQUESTS))
         assert shown.exit_code == 3
         assert "--against" in shown.stderr
+
+
+class TestWithModels:
+    """The other commands take the sets that apply to their image."""
+
+    RULE = (
+        'SecRule ARGS:json.content "@contains <!-- wp:" "id:9401,phase:2,deny,t:none,'
+        "msg:'Blocks',tag:'attack-xss'\""
+    )
+
+    @pytest.fixture
+    def registry(self, learned: Learned, tmp_path: Path) -> Path:
+        root = tmp_path / "registry"
+        subject = Digest.parse(learned.report.source.subject)
+        LayoutRegistry(root).push(learned.files, subject=subject, image="wordpress:6.1")
+        return root
+
+    def test_inspecting_and_rehearsing(self, registry: Path, tmp_path: Path) -> None:
+        path = write(tmp_path, SCORED)
+        done("add", "custom", "--path", path, "--image", "wordpress*", "--mode", "weigh")
+        recorded = corpus(tmp_path, ("attack", "/?s=%3Cb%3E", ""), ("benign", "/?s=hat", ""))
+        asked = ("--image", "wordpress:6.1", "--registry", registry, "--corpus", recorded)
+        shown = CliRunner().invoke(app, ["inspect", *map(str, asked)])
+        attack, benign = map(json.loads, shown.stdout.splitlines())
+        assert any(e["source"].startswith("shop ") for e in attack["evidence"])
+        assert benign["action"] == "pass"
+
+        found = of("rehearse", "shop", "--mode", "off", *asked)
+        assert found["requests"] == {"attack": 1, "benign": 1}
+        assert found["new_total"] == {}
+        assert found["blocked_after"]["benign"] == 0
+
+    def test_learning_notes_where_benign_values_set_rules_off(self, tmp_path: Path) -> None:
+        done("add", "custom", "--path", write(tmp_path, self.RULE), "--image", "blog*")
+        files = sorted((WORDPRESS / "har").iterdir())[:8]
+        for image, marked in (("blog:1", True), ("other:1", False)):
+            arguments = ["learn", image, "--recorded", "--registry", str(tmp_path / "models")]
+            arguments += ["--json", *map(str, files)]
+            assert CliRunner().invoke(app, arguments).exit_code == 0
+            model = load_model(open_registry(str(tmp_path / "models")), image).model
+            found = {profile.name for profile in model.profiles if "attack-xss" in profile.marks}
+            assert found == ({"content"} if marked else set())
