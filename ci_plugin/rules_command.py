@@ -19,7 +19,13 @@ from cnaf.models.errors import CnafError, InputError
 from cnaf.signatures.kept_databases import default_cache_dir
 from cnaf.signatures.sets.compiled import load_set
 from cnaf.signatures.sets.registered import Kind, Mode, RegisteredSet, set_to_yaml
-from cnaf.signatures.sets.registering import check_rules, register
+from cnaf.signatures.sets.registering import (
+    check_rules,
+    check_tests,
+    register,
+    results_of,
+    tests_of,
+)
 from cnaf.signatures.sets.sources import Sources
 from cnaf.signatures.sets.store import RuleStore, checked_sources, default_rules_dir, refreshed
 from rich.table import Table
@@ -124,6 +130,9 @@ def set_rules(
     known, sources = refreshed(known) if refresh else (known, checked_sources(known))
     changed = _changed(known, paranoia, threshold, mode, images, settings)
     _check(changed, sources)
+    if refresh and changed.kind is Kind.PATCH:
+        # What a patch is accepted for it must still do.
+        check_tests(results_of(changed, sources, tests_of(changed)), changed.tests)
     store.put(changed)
     _tell(changed, "Changed", as_json)
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cnaf.models.decoding import canonical
 from cnaf.models.fields import Location
+from cnaf.models.limits import Limits
 from cnaf.models.parsing import fold_name
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ _SHOWN = {
     "QUERY_STRING": "query", "REQUEST_BODY": "body", "REQUEST_METHOD": "method",
     "REQUEST_PROTOCOL": "protocol", "XML": "xml",
 }  # fmt: skip
+_ROUNDS = Limits().decode_rounds
 _ELEMENT = re.compile(r"\.array_[0-9]+")
 
 
@@ -60,8 +63,13 @@ def fields_of(variable: str, text: bytes, request: ParsedRequest) -> tuple[int, 
     if places is None:
         return ()
     found = [index for index, field in enumerate(request.fields) if field.location in places]
-    wanted = text.lower()
-    holding = [index for index in found if wanted and wanted in request.fields[index].value.lower()]
+    # Raw addresses and bodies match as they came, fields are decoded.
+    wanted = {text.lower(), canonical(text, _ROUNDS)[0].lower()} - {b""}
+    holding = [
+        index
+        for index in found
+        if any(one in request.fields[index].value.lower() for one in wanted)
+    ]
     # What is in no single field is nobody's but where there is one only.
     return tuple(holding) or (tuple(found) if len(found) == 1 else ())
 

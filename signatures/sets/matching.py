@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from cnaf.models.decoding import canonical
+from cnaf.models.limits import Limits
 from cnaf.signatures.kept_databases import default_cache_dir
 from cnaf.signatures.seclang.engine import Engine
 from cnaf.signatures.sets.compiled import load_set
@@ -37,6 +39,7 @@ _MATCHED_DATA = re.compile(r"Matched Data: (.*?) found within ", re.DOTALL)
 _SUMS = frozenset((949, 959, 980))
 _MAX_TEXT = 512
 _FAMILY = "attack-"
+_ROUNDS = Limits().decode_rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +188,10 @@ def _placed(
     indices: tuple[int, ...], text: bytes, parsed: ParsedRequest
 ) -> tuple[tuple[int, ...], int, int]:
     """Return the indices, first the field that holds the text, and where it stands in it."""
-    wanted = text.lower()
-    for index in indices if wanted else ():
-        at = parsed.fields[index].value.lower().find(wanted)
-        if at >= 0:
-            rest = tuple(other for other in indices if other != index)
-            return (index, *rest), at, at + len(text)
+    for wanted in (text.lower(), canonical(text, _ROUNDS)[0].lower()):
+        for index in indices if wanted else ():
+            at = parsed.fields[index].value.lower().find(wanted)
+            if at >= 0:
+                rest = tuple(other for other in indices if other != index)
+                return (index, *rest), at, at + len(wanted)
     return indices, 0, 0

@@ -28,6 +28,8 @@ __all__ = [
 MAX_SET_BYTES = 256 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _STRICT = ConfigDict(extra="forbid")
+#: A method, and a path without quotes or backslashes, which would end the text it is put in.
+_ENDPOINT = r"^(?:[A-Z]{1,20} )?(?:/[!#-&(-\[\]-~]*)?$"
 _SettingName = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9_.-]+$")]
 _SettingValue = Annotated[str, Field(max_length=256, pattern=r"^[A-Za-z0-9_ .:/|*+-]*$")]
 _Text = Annotated[str, Field(max_length=512)]
@@ -65,7 +67,7 @@ class Exclusion:
 
     rule: Annotated[str, Field(pattern=r"^([0-9]{1,15}(-[0-9]{1,15})?)?$")] = ""
     tag: Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9._/ -]*$")] = ""
-    endpoint: Annotated[str, Field(max_length=512, pattern=r"^(?:[A-Z]{1,20} )?(?:/[!-~]*)?$")] = ""
+    endpoint: Annotated[str, Field(max_length=512, pattern=_ENDPOINT)] = ""
     field: Annotated[str, Field(max_length=256)] = ""
 
 

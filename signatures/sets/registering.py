@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cnaf.models.errors import InputError
+from cnaf.signatures.kept_databases import default_cache_dir
 from cnaf.signatures.sets.compiled import load_set
 from cnaf.signatures.sets.linting import lint
 from cnaf.signatures.sets.matching import RuleSets
@@ -82,7 +83,8 @@ def results_of(
 ) -> tuple[TestResult, ...]:
     """Run test requests against a set, alone, as if it blocked; raises SecLangError."""
     blocking = replace(registered, mode=Mode.BLOCK)
-    return tuple(run_tests(RuleSets([load_set(blocking, sources)]), tests))
+    loaded = load_set(blocking, sources, default_cache_dir())
+    return tuple(run_tests(RuleSets([loaded]), tests))
 
 
 def _name_of(path: Path) -> str:

@@ -215,6 +215,17 @@ class TestPatches:
         assert problem in words(refused.stderr)
         assert of("ls") == []
 
+    def test_one_that_is_changed_must_prove_itself_again(self, tmp_path: Path) -> None:
+        self.add(tmp_path, PATCH_TESTS)
+        path = tmp_path / "upload-path.conf"
+        path.write_text(PATCH.replace("contains ..", "contains //"), "utf-8")
+        refused = run("set", "upload-path", "--refresh")
+        assert refused.exit_code == 3
+        assert "'the exploit' failed" in words(refused.stderr)
+        path.write_text(PATCH + "# why it is there", "utf-8")
+        done("set", "upload-path", "--refresh")
+        assert of("ls")[0]["state"] == "ok"
+
 
 class TestRehearsal:
     REQUESTS = (

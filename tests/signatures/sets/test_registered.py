@@ -44,7 +44,8 @@ def test_what_is_left_out_has_defaults() -> None:
         ("images", []), ("images", [7]), ("settings", {"a b": "1"}),
         ("settings", {"a": "1',deny,setvar:'x=1"}), ("settings", {"a": "1\nSecRuleEngine Off"}),
         ("exclusions", [{"rule": "1;ctl:ruleEngine=Off"}]), ("exclusions", [{"tag": 'x" "id:1'}]),
-        ("exclusions", [{"endpoint": "/a b"}]), ("exclusions", [{"other": "x"}]), ("more", 1),
+        ("exclusions", [{"endpoint": "/a b"}]), ("exclusions", [{"endpoint": "/a\\"}]),
+        ("exclusions", [{"endpoint": '/a"'}]), ("exclusions", [{"other": "x"}]), ("more", 1),
     ],
 )  # fmt: skip
 def test_what_is_refused_names_file_and_key(key: str, value: object) -> None:
