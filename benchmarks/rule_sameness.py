@@ -126,7 +126,8 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--paranoia", type=int, nargs="+", choices=range(1, 5), default=[1, 2])
     options.add_argument("--without", type=int, help="libmodsecurity against itself less a rule")
     options.add_argument("--no-shrinking", action="store_true", help="examples as they came")
-    options.add_argument("--output", type=Path, default=Path("sameness"), help="(./sameness)")
+    output = Path("build/sameness")
+    options.add_argument("--output", type=Path, default=output, help="(build/sameness)")
     args = options.parse_args()
     if args.tests is None and os.environ.get("CRS_TESTS"):
         args.tests = Path(os.environ["CRS_TESTS"])

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Text", "load_rules"]
 
 #: Counts up with whatever changes what is compiled.
-_FORMAT = 8
+_FORMAT = 10
 _MAGIC = b"CNAFSECL"
 _HEAD = struct.Struct(">8sI32sQ")
 #: The Core Rule Set at its highest level takes some 20 MB.
@@ -183,7 +183,12 @@ def _store(entry: Path, rules: RuleSet, digests: Mapping[str, str]) -> None:
 def _index_to_json(index: Index) -> dict[str, Any]:
     return {
         "groups": {
-            name: [group.index, dict(group.pipelines), group.suspicious, group.slow]
+            name: [
+                group.index,
+                dict(group.pipelines),
+                [[h.decode("latin-1"), places] for h, places in group.suspicious],
+                group.slow,
+            ]
             for name, group in index.groups.items()
         },
         "always": index.always,
@@ -254,7 +259,7 @@ def _index_from_json(data: Any, sizes: Mapping[str, int], blobs: bytes) -> Index
             database,
             tuple(_places(places) for places in index),
             {v: tuple(tuple(names) for names in lists) for v, lists in pipelines.items()},
-            _places(suspicious),
+            tuple((h.encode("latin-1"), _places(places)) for h, places in suspicious),
             tuple((pattern, case, _places(places)) for pattern, case, places in slow),
         )
     return Index(

@@ -8,6 +8,7 @@ from cnaf.models.exchange import Request
 from cnaf.signatures.seclang.scanner import Scanner
 from cnaf.signatures.seclang.transaction import Transaction
 from cnaf.signatures.seclang.variables import basename
+from cnaf.signatures.seclang.variants import Variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -49,16 +50,28 @@ class Candidates:
         ]
         arguments = Scanner(groups["arguments"])
         self._arguments = arguments.find
-        self._add_variants = arguments.variants[""].add_to
+        self._add_variants = arguments.any_variants.add_to
         self._late_variants = [
             (name, arguments.variants[name].add_to)
             for name in groups["arguments"].pipelines
             if name in _LATE
         ]
         self._body = Scanner(groups["body"]).scan if groups["body"].pipelines else None
-        self._headers = Scanner(groups["headers"]).scan
+        self._headers = Scanner(groups["headers"]).find
         self._collections = rules.index.collections
         self._any_header = rules.index.header_rules.get(b"", _NO_RULES)
+        self._any_header_variants = self._variants_of(self._any_header)
+        self._header_variants = {
+            name: self._variants_of(self._looking(name))
+            for name in {name.lstrip(b"!") for name in rules.index.header_rules}
+        }
+
+    def _variants_of(
+        self, places: Iterable[tuple[int, int]]
+    ) -> Callable[[set[bytes], bytes], None]:
+        """Return what adds the variants that some rules make of a value."""
+        links = [self._rules.phases[phase].rules[number].link for phase, number in places]
+        return Variants({names for link in links for names in link.pipelines()}).add_to
 
     def early(self, t: Transaction, fields: Sequence[HeaderField]) -> set[tuple[int, int]]:
         """Return the candidates by all that is known before the body is read."""
@@ -68,12 +81,40 @@ class Candidates:
             texts.add(value)
             add_variants(texts, value)
         found = self._address(texts)
+        pairs = t.args
+        fresh = False
         for field in fields:
-            if field.candidates:
+            if field.candidates is None:
+                fresh = True
+                pairs = [*pairs, *field.cookies] if field.cookies else pairs
+            elif field.candidates:
                 found.update(field.candidates)
-        if t.args:
-            found |= self._scan_pairs(t.args, set())
+        if fresh:
+            found |= self._fresh([field for field in fields if field.candidates is None])
+        if pairs:
+            found |= self._scan_pairs(pairs, set())
         return found
+
+    def _fresh(self, fields: Sequence[HeaderField]) -> set[tuple[int, int]]:
+        """Return the rules that may match header fields, their cookies left aside."""
+        texts: set[bytes] = set()
+        looking: set[tuple[int, int]] = set()
+        for field in fields:
+            rules = self._looking(field.name)
+            if rules:
+                looking |= rules
+                texts.update(field.pair)
+                add = self._header_variants.get(field.name, self._any_header_variants)
+                add(texts, field.pair[1])
+                add(texts, field.pair[0])
+        return self._headers(texts) & looking if texts else set()
+
+    def _looking(self, name: bytes) -> frozenset[tuple[int, int]]:
+        """Return the rules that look at a header of this name."""
+        rules = self._rules.index.header_rules
+        if b"!" + name in rules:
+            return (self._any_header - rules[b"!" + name]) | rules.get(name, _NO_RULES)
+        return self._any_header | rules[name] if name in rules else self._any_header
 
     def _scan_pairs(
         self, pairs: Iterable[tuple[bytes, bytes]], texts: set[bytes]
@@ -100,10 +141,8 @@ class Candidates:
 
         Rules of cookies are found by the cookies that the field holds.
         """
-        name, value = field.pair
         rules = self._rules
-        looking = self._any_header | rules.index.header_rules.get(field.name, _NO_RULES)
-        found = (self._headers((name, value)) & looking) if looking else set()
+        found = self._fresh([field])
         if field.cookies:
             found |= self._scan_pairs(field.cookies, set())
         if not found:

@@ -40,13 +40,23 @@ class Index:
     """Which rules, by phase and number, a scan makes candidates, and which must be run always.
 
     ``collections`` are the variables that scanned rules look at; ``header_rules`` gives, by header
-    name, the rules that look at it alone, under the empty name those that look at any header.
+    name, the rules that look at it alone, under the empty name those that look at any header, and
+    under a name behind ``!`` those of the latter that leave it out.
     """
 
     groups: Mapping[str, Group]
     always: tuple[tuple[int, ...], ...]
     collections: frozenset[str]
     header_rules: Mapping[bytes, frozenset[tuple[int, int]]]
+
+
+def _slot(variable: Variable) -> str:
+    """Return where a target's values stand: its variable, of headers the name, empty for any."""
+    if variable.collection not in _HEADERS:
+        return variable.collection
+    if variable.is_regex or variable.collection == "REQUEST_HEADERS_NAMES":
+        return ""
+    return variable.selector.lower()
 
 
 class IndexBuilder:
@@ -60,7 +70,7 @@ class IndexBuilder:
             group: {} for group in GROUPS
         }
         self._pipelines: dict[str, dict[str, set[tuple[str, ...]]]] = {g: {} for g in GROUPS}
-        self._suspicious: dict[str, list[tuple[int, int]]] = {group: [] for group in GROUPS}
+        self._suspicious: dict[str, dict[bytes, list[tuple[int, int]]]] = {g: {} for g in GROUPS}
 
     def add(self, phase: int, number: int, chain: Chain, rule: CompiledRule) -> None:
         """Enter one rule."""
@@ -69,7 +79,7 @@ class IndexBuilder:
         if (
             matcher is None
             or matcher.negated
-            or not (matcher.implied or matcher.needs_sign)
+            or not (matcher.implied or matcher.harmless)
             or phase > 1
             or any(v.collection not in _SCANNED or v.is_count for v in targets)
         ):
@@ -77,7 +87,7 @@ class IndexBuilder:
             return
         collections = {v.collection for v in targets}
         self._collections |= collections
-        for variable in targets:
+        for variable in chain.head.variables:
             if variable.collection in _HEADERS:
                 self._header(variable, (phase, number))
         for group, members in GROUPS.items():
@@ -85,8 +95,11 @@ class IndexBuilder:
                 self._enter(group, (phase, number), matcher, chain, rule)
 
     def _header(self, variable: Variable, place: tuple[int, int]) -> None:
-        whole = variable.is_regex or variable.collection == "REQUEST_HEADERS_NAMES"
-        name = b"" if whole else variable.selector.lower().encode("latin-1")
+        name = _slot(variable).encode("latin-1")
+        if variable.is_exclusion:
+            if not name:
+                return
+            name = b"!" + name
         self._header_rules.setdefault(name, set()).add(place)
 
     def _enter(
@@ -97,9 +110,9 @@ class IndexBuilder:
         names = tuple(pipeline.prefixes()) if multi else (pipeline.names,)
         for variable in chain.head.variables:
             if variable.collection in GROUPS[group] and not variable.is_exclusion:
-                self._pipelines[group].setdefault(variable.collection, set()).update(names)
-        if matcher.needs_sign:
-            self._suspicious[group].append(place)
+                self._pipelines[group].setdefault(_slot(variable), set()).update(names)
+        if matcher.harmless:
+            self._suspicious[group].setdefault(matcher.harmless, []).append(place)
         for implied in matcher.implied() if matcher.implied else ():
             key = (implied.pattern, implied.ignore_case)
             self._wanted[group].setdefault(key, []).append(place)
@@ -124,4 +137,5 @@ class IndexBuilder:
         )
         index = tuple(tuple(dict.fromkeys(wanted[keys[number]])) for number in numbers)
         pipelines = {v: tuple(sorted(p)) for v, p in sorted(self._pipelines[name].items())}
-        return Group(database, index, pipelines, tuple(self._suspicious[name]), slow)
+        suspicious = tuple((h, tuple(places)) for h, places in self._suspicious[name].items())
+        return Group(database, index, pipelines, suspicious, slow)

@@ -1,8 +1,9 @@
 """What headers say to rules, remembered by name and value: browsers send the same ones again.
 
-For each header field the rules that match it are found out once, exactly: scanned for candidates,
-then each confirmed on the field alone. A rule that no field and no other value makes a candidate
-need not run. The memory is bounded, and what is too long is worked out each time.
+A field that comes for the first time is scanned with the rest of its request. When it comes again
+the rules that match it are found out once, exactly: scanned for candidates, then each confirmed on
+the field alone; from then on a rule that no field and no other value makes a candidate need not
+run. The memory is bounded, and what is too long is scanned each time.
 """
 
 from __future__ import annotations
@@ -30,13 +31,20 @@ class HeaderMemo:
         self._fields: dict[tuple[bytes, bytes], HeaderField] = {}
 
     def fields(self, pairs: Iterable[tuple[bytes, bytes]]) -> list[HeaderField]:
-        """Return the fields of a request."""
-        known = self._fields.get
-        return [known(pair) or self._learn(pair) for pair in pairs]
+        """Return the fields of a request; those that came never before have no candidates yet."""
+        known = self._fields
+        fields = []
+        for pair in pairs:
+            field = known.get(pair)
+            if field is None:
+                field = self._first(pair)
+            elif field.candidates is None:
+                field.candidates = self._judge(field)
+            fields.append(field)
+        return fields
 
-    def _learn(self, pair: tuple[bytes, bytes]) -> HeaderField:
+    def _first(self, pair: tuple[bytes, bytes]) -> HeaderField:
         field = read_field(pair)
-        field.candidates = self._judge(field)
         if len(pair[0]) + len(pair[1]) <= _MAX_BYTES:
             if len(self._fields) >= _MAX_FIELDS:
                 self._fields.clear()

@@ -2,7 +2,7 @@
 
 Leaves come in document order, names twice where they stand twice, numbers as they are written.
 What was read before an error counts, as in libmodsecurity, so a parser of whole documents would
-not do; nor are strings held to be UTF-8. Nesting has a cap.
+not do. Nesting has a cap.
 """
 
 from __future__ import annotations
@@ -164,12 +164,12 @@ class _Flattener:
         plain = _STRING.match(self.body, self.position)
         if plain is not None and plain[2]:
             self.position = plain.end()
-            return plain[1]
+            return _checked(plain[1])
         escaped = _ESCAPED_STRING.match(self.body, self.position)
         if escaped is None:
             raise _BrokenJsonError("no string")
         self.position = escaped.end()
-        return _ESCAPE.sub(_unescaped, escaped[1])
+        return _ESCAPE.sub(_unescaped, _checked(escaped[1]))
 
     def _blanks(self) -> None:
         match = _BLANKS.match(self.body, self.position)
@@ -180,6 +180,18 @@ class _Flattener:
         self._blanks()
         self.position += 1
         return self.body[self.position - 1 : self.position]
+
+
+_SEQUENCES = re.compile(
+    rb"(?:[\x00-\x7f]|[\xc0-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf7][\x80-\xbf]{3})*+"
+)
+
+
+def _checked(text: bytes) -> bytes:
+    """Refuse bytes that do not have the form of UTF-8; what they stand for may be anything."""
+    if not text.isascii() and _SEQUENCES.fullmatch(text) is None:
+        raise _BrokenJsonError("a string is not UTF-8")
+    return text
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:

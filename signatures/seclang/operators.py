@@ -55,15 +55,15 @@ class Matcher:
     """A compiled operator. ``test`` ignores the sign, which is ``negated``.
 
     ``implied`` gives expressions of which at least one is found wherever the operator matches.
-    ``needs_sign`` says that no value of letters, digits and underscores alone matches; ``is_pure``
-    that the value alone decides. ``check`` compiles what is otherwise compiled when it is first
+    ``harmless`` are bytes of which alone no match consists, if any; ``is_pure`` says that the
+    value alone decides. ``check`` compiles what is otherwise compiled when it is first
     needed, and raises SecLangError.
     """
 
     test: Callable[[bytes, Transaction], Sequence[bytes | None] | None]
     negated: bool
     implied: Callable[[], tuple[Implied, ...]] | None = None
-    needs_sign: bool = False
+    harmless: bytes = b""
     is_pure: bool = True
     check: Callable[[], None] | None = None
 
@@ -341,16 +341,20 @@ def _sqli(operator: Operator, _place: Place, _: object) -> Matcher:
             return None
         return (str(result["fingerprint"]).encode("latin-1", "replace"),)
 
-    return Matcher(test, operator.negated, needs_sign=True)
+    return Matcher(test, operator.negated, harmless=WORD_BYTES)
+
+
+#: Without a tag or an attribute there is no HTML that does anything.
+_NO_MARKUP = bytes(c for c in range(256) if c not in b"<=")
 
 
 def _xss(operator: Operator, _place: Place, _: object) -> Matcher:
     def test(value: bytes, _t: Transaction) -> Sequence[bytes | None] | None:
-        if not value.translate(None, WORD_BYTES):
+        if b"<" not in value and b"=" not in value:
             return None
         return (value,) if libinjection.is_xss(_Raw(value))["is_xss"] else None
 
-    return Matcher(test, operator.negated, needs_sign=True)
+    return Matcher(test, operator.negated, harmless=_NO_MARKUP)
 
 
 class _Raw:

@@ -15,8 +15,8 @@ class Match:
     """A rule that matched, with its chain, and that is not marked ``nolog``.
 
     ``severity`` is 0 (emergency) to 7 (debug), None where the rule has none. ``variable`` names
-    what matched last (``ARGS:id``), ``value`` is its transformed value, cut at 512 bytes;
-    ``start`` and ``end`` are the part of it that the operator matched, where it says so.
+    what matched last (``ARGS:id``), ``value`` is its transformed value, 512 bytes at most of it;
+    ``start`` and ``end`` are the part of those that the operator found, all where it says nothing.
     ``message`` and ``logdata`` are expanded. ``variables`` names all that matched, each once, in
     the order in which they first did.
     """

@@ -44,9 +44,11 @@ _FEW_VALUES = frozenset((
     "REQUEST_HEADERS", "REQUEST_METHOD", "REQUEST_PROTOCOL",
 ))  # fmt: skip
 #: Collections whose values come again with the next request: what failed once is remembered.
-_REMEMBERED = _FEW_VALUES | {"REQUEST_COOKIES", "REQUEST_COOKIES_NAMES"}
+_REMEMBERED = _FEW_VALUES | {
+    "ARGS", "ARGS_NAMES", "REQUEST_COOKIES", "REQUEST_COOKIES_NAMES", "REQUEST_FILENAME",
+}  # fmt: skip
 _MAX_REMEMBERED = 512
-_MAX_REMEMBERED_BYTES = 1024
+_MAX_REMEMBERED_BYTES = 512
 
 
 _NUMBERS = tuple(b"%d" % number for number in range(10))
@@ -105,7 +107,7 @@ class Link:
         #: Values that are words cannot match, and stay words.
         self._skips_words = (
             matcher is not None
-            and matcher.needs_sign
+            and bool(matcher.harmless)
             and not matcher.negated
             and self.pipeline.spares_words
         )
@@ -141,6 +143,10 @@ class Link:
             only = fetches[0]
             return lambda t: any(value not in failed for _, value in only(t))
         return lambda t: any(value not in failed for fetch in fetches for _, value in fetch(t))
+
+    def pipelines(self) -> Iterable[tuple[str, ...]]:
+        """Return the transformations behind which values are tested."""
+        return self.pipeline.prefixes() if self._multi else (self.pipeline.names,)
 
     def may_match(self, t: Transaction) -> bool:
         """Whether any target of the transaction matches, as far as this can be told beforehand."""
@@ -213,6 +219,7 @@ class Link:
             if matcher.negated:
                 return False
         t.matched.append((label if name is None else label + b":" + name, seen))
+        t.found = captures[0] if captures else None
         for assign in self._assignments:
             assign(t)
         return True
@@ -339,7 +346,11 @@ class CompiledRule:
 
     def _match(self, t: Transaction) -> Match:
         variable, value = t.matched[-1] if t.matched else (b"", b"")
-        shown = value[:MAX_SHOWN]
+        start = max(value.find(t.found), 0) if t.found else 0
+        cut = max(start - MAX_SHOWN // 4, 0) if len(value) > MAX_SHOWN else 0
+        shown = value[cut : cut + MAX_SHOWN]
+        start -= cut
+        end = min(start + len(t.found), len(shown)) if t.found else len(shown)
         return Match(
             self.id,
             self._message(t).decode("utf-8", "replace"),
@@ -348,8 +359,8 @@ class CompiledRule:
             self.phase,
             variable.decode("utf-8", "replace"),
             shown,
-            0,
-            len(shown),
+            start,
+            end,
             self._logdata(t)[:MAX_SHOWN].decode("utf-8", "replace"),
             self._place.file,
             self._place.line,

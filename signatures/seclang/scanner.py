@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WORD_BYTES", "Group", "Scanner"]
 
-#: Of these bytes alone no injection consists.
+#: Of these bytes alone no injection consists, whatever language.
 WORD_BYTES = bytes(c for c in range(0x80) if chr(c).isalnum()) + b"_"
-_JOINED_WORDS = WORD_BYTES + SEPARATOR
 
 #: Reports of one scan. A text that makes more makes all rules candidates; at a sixth of a
 #: microsecond each this is some milliseconds.
@@ -40,8 +39,9 @@ class Group:
     """What is compiled for the rules of one group. A rule is its phase and number there.
 
     ``index`` gives the rules of each expression of ``database``, ``suspicious`` those that may
-    match any value with a sign in it, ``pipelines`` the transformations for each variable.
-    ``slow`` are expressions for PCRE, with whether case counts for nothing and their rules.
+    match any value that is not of some bytes alone, ``pipelines`` the transformations for each
+    variable. ``slow`` are expressions for PCRE, with whether case counts for nothing and their
+    rules.
     """
 
     __slots__ = ("database", "index", "pipelines", "slow", "suspicious")
@@ -51,7 +51,7 @@ class Group:
         database: hyperscan.Database | None,
         index: tuple[tuple[Place, ...], ...],
         pipelines: Mapping[str, tuple[tuple[str, ...], ...]],
-        suspicious: tuple[Place, ...],
+        suspicious: tuple[tuple[bytes, tuple[Place, ...]], ...],
         slow: tuple[tuple[str, bool, tuple[Place, ...]], ...] = (),
     ) -> None:
         self.database, self.index = database, index
@@ -61,8 +61,8 @@ class Group:
 class Scanner:
     """Finds the candidates of one group. Not thread-safe: hits gather in one list.
 
-    ``variants`` holds what makes the variants of a variable's values, under the empty name what
-    makes those of any variable's.
+    ``variants`` holds what makes the variants of a variable's values, ``any_variants`` makes those
+    of any variable's.
     """
 
     __slots__ = (
@@ -73,28 +73,31 @@ class Scanner:
         "_on_hit",
         "_slow",
         "_suspicious",
+        "any_variants",
         "variants",
     )
 
     def __init__(self, group: Group) -> None:
         self._database = group.database
         self._index = group.index
-        self._suspicious = group.suspicious
+        self._suspicious = [(harmless + SEPARATOR, places) for harmless, places in group.suspicious]
         self._slow = [
             (compile_regex(pattern, _NOWHERE, ignore_case=ignore_case).search, places)
             for pattern, ignore_case, places in group.slow
         ]
-        indexed = [*group.index, group.suspicious, *(places for _, _, places in group.slow)]
+        indexed = [*group.index, *(places for _, places in group.suspicious)]
+        indexed += [places for _, _, places in group.slow]
         self._all = frozenset(place for places in indexed for place in places)
-        self.variants = {name: Variants(names) for name, names in group.pipelines.items()}
-        self.variants[""] = Variants({p for names in group.pipelines.values() for p in names})
+        pipelines = group.pipelines
+        self.variants = {name: Variants(names) for name, names in pipelines.items()}
+        self.any_variants = Variants({p for names in pipelines.values() for p in names})
         self._hits: list[int] = []
         self._on_hit = _collector(self._hits)
 
     def scan(self, values: Iterable[bytes]) -> set[Place]:
         """Return the rules of which something was found in any of the values."""
         texts = set(values)
-        add = self.variants[""].add_to
+        add = self.any_variants.add_to
         for value in tuple(texts):
             add(texts, value)
         return self.find(texts)
@@ -105,8 +108,9 @@ class Scanner:
         if joined.count(SEPARATOR) > len(texts):
             return set(self._all)
         found: set[Place] = set()
-        if self._suspicious and joined.translate(None, _JOINED_WORDS):
-            found.update(self._suspicious)
+        for harmless, places in self._suspicious:
+            if joined.translate(None, harmless):
+                found.update(places)
         for search, places in self._slow:
             try:
                 if search(joined) is not None:

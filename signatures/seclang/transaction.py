@@ -46,7 +46,8 @@ def _uri_decode(value: bytes) -> bytes:
 class HeaderField:
     """One header field: its name in lower case, the pair as it came, and what it holds.
 
-    ``candidates`` are the rules, by phase and number, that may match it.
+    ``candidates`` are the rules, by phase and number, that may match it, None where that is not
+    known.
     """
 
     __slots__ = ("candidates", "cookies", "name", "pair", "processor")
@@ -55,7 +56,7 @@ class HeaderField:
         self.name, self.pair = name, pair
         self.cookies: tuple[tuple[bytes, bytes], ...] = ()
         self.processor = b""
-        self.candidates: tuple[tuple[int, int], ...] = ()
+        self.candidates: tuple[tuple[int, int], ...] | None = None
 
 
 def read_field(pair: tuple[bytes, bytes]) -> HeaderField:
@@ -93,7 +94,7 @@ class Transaction:
     __slots__ = (
         "allow", "args", "args_combined_size", "args_get", "args_post", "body", "body_access",
         "collections", "cookies", "engine_mode", "exclusions", "failed_at",
-        "files_combined_size", "force_body_variable", "header_pairs", "headers",
+        "files_combined_size", "force_body_variable", "found", "header_pairs", "headers",
         "highest_severity", "inbound_data_error", "interruption", "is_limited", "limits",
         "marker", "matched", "matches", "method", "multipart", "path", "pcre_errors", "peer",
         "processor", "protocol", "query", "reqbody_error", "reqbody_error_message",
@@ -153,6 +154,8 @@ class Transaction:
         self.collections: dict[tuple[str, bytes], bytes] = {}
         self.exclusions: Exclusions | None = None
         self.matched: Pairs = []
+        #: What the operator found in the value that matched last.
+        self.found: bytes | None = None
         self.highest_severity = 255
         self.marker: str | None = None
         self.failed_at = 0

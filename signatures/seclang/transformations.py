@@ -54,13 +54,15 @@ class Transformation:
 def traits_of(value: bytes, wanted: int = -1) -> int:
     """Return the traits of one value, as far as they are wanted."""
     traits = _ALWAYS
+    odd = value.translate(_FOLDED, _PLAIN)
+    if odd:
+        for byte in set(odd):
+            traits |= _BYTE_TRAITS[byte]
+        traits |= _sequence_traits(value, traits, wanted)
     if wanted & _HEX_NUMBER and (b"0x" in value or b"0X" in value):
         traits |= _HEX_NUMBER
-    if b"--" in value:
+    if wanted & _COMMENT and b"--" in value:
         traits |= _COMMENT
-    odd = value.translate(None, _PLAIN)
-    if odd:
-        traits |= _odd_traits(value, odd, wanted)
     # Blanks and what follows a NUL do not count, so with those any length will do.
     if (
         wanted & _BASE64
@@ -69,6 +71,45 @@ def traits_of(value: bytes, wanted: int = -1) -> int:
     ):
         traits |= _BASE64
     return traits & wanted
+
+
+def _sequence_traits(value: bytes, traits: int, wanted: int) -> int:
+    """Return the traits that bytes make together, where the bytes are there."""
+    found = 0
+    if traits & _SPACE:
+        if b"  " in value:
+            found |= _RUN | _SHELL
+        elif b" /" in value or b" (" in value:
+            found |= _SHELL
+    if wanted & _PATH and traits & _SLASH_OR_DOT and _PATH_SIGNS.search(value) is not None:
+        found |= _PATH
+    if traits & _COMMENT_BYTE and (b"/*" in value or b"*/" in value or b"<!--" in value):
+        found |= _COMMENT
+    return found
+
+
+_SLASH_OR_DOT, _COMMENT_BYTE = 1 << 14, 1 << 15
+_SAME_TRAITS = (
+    (b"%+", _ESCAPES),
+    (b"A", _UPPER),
+    (b"&", _AMPERSAND),
+    (b"\\", _BACKSLASH | _SHELL | _PATH),
+    (b"\0", _NUL),
+    (b" ", _SPACE),
+    (b"\t\n\r", _SPACE | _RUN | _SHELL),
+    (b"\v\f", _SPACE | _RUN),
+    (b"\x80", _HIGH),
+    (b"\"'^,;", _SHELL),
+    (b"/.", _SLASH_OR_DOT),
+    (b"*<", _COMMENT_BYTE),
+    (b"#", _COMMENT),
+)
+#: The traits that a byte makes by itself, and bytes by the one that stands for their kind.
+_BYTE_TRAITS = tuple(
+    sum({bits for group, bits in _SAME_TRAITS if byte in group}) for byte in range(256)
+)
+_FOLDED = bytes(0x41 if c in _LETTERS else 0x80 if c >= 0x80 else c for c in range(256))
+_PATH_SIGNS = re.compile(rb"//|/\.|\./|\.\.|\A\.\Z")
 
 
 def is_plain(value: bytes) -> bool:

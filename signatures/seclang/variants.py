@@ -20,6 +20,11 @@ __all__ = ["Variants"]
 #: Moves that are remembered; there are some hundreds for all traits that requests have.
 _MAX_MOVES = 8192
 
+#: Names and short values come again, and their variants with them.
+_MAX_KNOWN = 8192
+_MAX_KNOWN_BYTES = 128
+_NOTHING: frozenset[bytes] = frozenset()
+
 _State = frozenset[int]
 _Moves = tuple[tuple["Callable[[bytes], bytes]", _State], ...]
 
@@ -41,17 +46,31 @@ class Variants:
         for steps in self._tree:
             for name in steps:
                 self._acts_on |= TRANSFORMATIONS[name].acts_on
+        self._known: dict[bytes, frozenset[bytes]] = {}
         self._moves: dict[tuple[_State, int], _Moves] = {}
         self._start: _State = frozenset((0,))
 
     def add_to(self, out: set[bytes], value: bytes) -> None:
         """Add what pipelines make of a value, where it differs from the value."""
+        made = self._known.get(value)
+        if made is None:
+            made = self._make(value)
+        if made:
+            out.update(made)
+
+    def _make(self, value: bytes) -> frozenset[bytes]:
+        found: set[bytes] = set()
         traits = traits_of(value, self._acts_on)
-        if not traits:
-            return
-        moves = self._moves.get((self._start, traits)) or self._find(self._start, traits)
-        if moves:
-            self._follow(moves, value, out)
+        if traits:
+            moves = self._moves.get((self._start, traits)) or self._find(self._start, traits)
+            if moves:
+                self._follow(moves, value, found)
+        made = frozenset(found) if found else _NOTHING
+        if len(value) <= _MAX_KNOWN_BYTES:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[value] = made
+        return made
 
     def _follow(self, moves: _Moves, value: bytes, out: set[bytes]) -> None:
         for step, state in moves:

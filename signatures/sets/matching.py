@@ -178,10 +178,12 @@ def _match(match: Match, parsed: ParsedRequest) -> SetMatch:
 
 
 def _matched_text(match: Match) -> bytes:
+    part = match.value[match.start : match.end][:_MAX_TEXT]
+    if len(part) < len(match.value):
+        return part
+    # An operator that names no part may have left it to the rule to say.
     found = _MATCHED_DATA.match(match.logdata)
-    if found and found[1]:
-        return found[1].encode("utf-8", "replace")[:_MAX_TEXT]
-    return match.value[match.start : match.end][:_MAX_TEXT]
+    return found[1].encode("utf-8", "replace")[:_MAX_TEXT] if found and found[1] else part
 
 
 def _placed(

@@ -133,6 +133,17 @@ def test_captures_and_macros_reach_messages(run: Run, get: Get) -> None:
     assert (match.file, match.line) == ("test", 3)
 
 
+def test_a_match_shows_where(run: Run, get: Get) -> None:
+    rule = 'SecRule ARGS "@rx ev(i)l" "id:1,phase:2,pass,log,t:none,t:lowercase"'
+    (match,) = run(rule, get(b"/?a=an+EVIL+b")).matches
+    assert (match.value, match.value[match.start : match.end]) == (b"an evil b", b"evil")
+    (match,) = run(rule, get(b"/?a=" + b"x" * 3000 + b"evil" + b"y" * 3000)).matches
+    assert len(match.value) == 512
+    assert match.value[match.start : match.end] == b"evil"
+    (match,) = run('SecRule ARGS "@gt 3" "id:1,phase:2,pass,log"', get(b"/?a=7")).matches
+    assert (match.value, match.start, match.end) == (b"7", 0, 1)
+
+
 def test_matched_variables_are_those_of_the_chain(run: Run, get: Get) -> None:
     rules = (
         'SecRule ARGS "@rx x" "id:1,phase:2,pass,log,chain"\n'

@@ -11,7 +11,7 @@ from cnaf.signatures.seclang.regexes import MATCH_LIMIT
 from cnaf.signatures.seclang.scanner import WORD_BYTES
 from cnaf.signatures.seclang.syntax import Place
 from cnaf.signatures.seclang.transaction import Transaction
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PLACE = Place("test", 1)
@@ -92,6 +92,20 @@ def test_no_word_is_an_injection(word: bytes) -> None:
 
     assert not libinjection.is_sql_injection(word.decode())["is_sqli"]
     assert not libinjection.is_xss(word.decode())["is_xss"]
+
+
+MARKUP = [
+    "onload", "onerror", " ", "/", '"', "'", "`", ">", "script", "style", "href", "javascript:",
+    "!--", "[if", "?xml", "!doctype", "!ENTITY", "\t", "\n", "x", "1", "(", ";", "&#", "svg",
+]  # fmt: skip
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.sampled_from(MARKUP), max_size=9).map("".join))
+def test_nothing_without_a_tag_or_an_assignment_is_markup(text: str) -> None:
+    import libinjection  # noqa: PLC0415
+
+    assert not libinjection.is_xss(text)["is_xss"]
 
 
 def test_neither_is_any_word_of_its_own_vocabulary() -> None:
