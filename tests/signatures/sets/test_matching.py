@@ -33,7 +33,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> RuleSets:
 def test_a_rule_that_denies(tmp_path: Path) -> None:
     (finding,) = find(engine(tmp_path, CUSTOM), form("/cart", "coupon=free-100&n=1"))
     (match,) = finding.matches
-    assert (match.rule, match.label, match.text) == ("9001", "form:coupon", b"free-100")
+    assert (match.rule, match.label, match.text) == ("9001", "form:coupon", b"free-")
     assert match.message == "A coupon that nobody issued"
     assert match.tags == ("shop", "CWE-840")
     assert (finding.reached, finding.limited) == (True, False)
