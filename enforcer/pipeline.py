@@ -19,9 +19,9 @@ Fusion, in one table (evidence of the strongest kind decides):
 What registered rule sets find (the Core Rule Set, custom rules, virtual patches) is evidence of a
 strength that their mode gives it: see :mod:`cnaf.enforcer.weighing`.
 
-An endpoint with little evidence in CI only alerts: there the cost of being new is left out of the
-score before it is held against the target, so that a page which the tests forgot still works,
-while an attack on it shows in its values.
+What is new about an endpoint with little evidence in CI counts nothing: it is left out of the
+score before that is held against a rate, so that a page which the tests forgot still works, while
+an attack on it shows in its values.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from cnaf.learner.fit import calibrate
+from cnaf.learner.calibrating import calibrate
 from cnaf.models.calibration import (
     CATEGORIES,
     REFERENCE_WEIGHT,
