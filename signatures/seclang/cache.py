@@ -37,7 +37,7 @@ from cnaf.signatures.seclang.scanner import Group
 from cnaf.signatures.seclang.syntax import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = ["Text", "load_rules"]
 
@@ -63,19 +63,21 @@ def load_rules(
     variables: Mapping[str, str] | None = None,
     *,
     cache: Path | None = None,
+    read: Callable[[Path, Place], str] = read_file,
 ) -> RuleSet:
     """Return the rules of files and texts, in the order given; raises SecLangError.
 
     ``variables`` are TX variables that are set in advance. ``cache`` is a folder of this user's,
-    made when it is missing; without one the rules are compiled each time.
+    made when it is missing; without one the rules are compiled each time. ``read`` gives the text
+    of a file for who needs it (Place), from disk where nothing else is said; raises SecLangError.
     """
     sources, variables = tuple(sources), dict(variables or {})
     if cache is None:
-        return _compiled(sources, variables, _Reader())
-    entry = cache / f"{_digest(sources, variables)}.rules"
-    rules = _stored(entry)
+        return _compiled(sources, variables, _Reader(read))
+    entry = cache / f"{_digest(sources, variables, read)}.rules"
+    rules = _stored(entry, read)
     if rules is None:
-        reader = _Reader()
+        reader = _Reader(read)
         rules = _compiled(sources, variables, reader)
         _store(entry, rules, reader.digests)
     return rules
@@ -84,7 +86,8 @@ def load_rules(
 class _Reader:
     """Reads files, each once, and knows the digest of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[Path, Place], str]) -> None:
+        self._read = read
         self.digests: dict[str, str] = {}
         self._texts: dict[str, str] = {}
 
@@ -92,7 +95,7 @@ class _Reader:
         """Return a file's text; raises SecLangError."""
         name = str(path)
         if name not in self._texts:
-            self._texts[name] = text = read_file(path, place)
+            self._texts[name] = text = self._read(path, place)
             self.digests[name] = hashlib.sha256(text.encode("latin-1")).hexdigest()
         return self._texts[name]
 
@@ -122,14 +125,18 @@ def _compiled(
     return compile_program(loader.program(), variables, reader.lines)
 
 
-def _digest(sources: Sequence[Path | Text], variables: Mapping[str, str]) -> str:
+def _digest(
+    sources: Sequence[Path | Text],
+    variables: Mapping[str, str],
+    read: Callable[[Path, Place], str],
+) -> str:
     """Return the name of an entry: what is given, by content and order, and who would read it."""
     parts: list[object] = [_FORMAT, version("hyperscan"), platform.machine(), _processor()]
     for source in sources:
         if isinstance(source, Text):
             parts.append(["text", source.name, source.content])
         else:
-            text = read_file(source, Place(str(source), 1))
+            text = read(source, Place(str(source), 1))
             parts.append(["file", str(source), hashlib.sha256(text.encode("latin-1")).hexdigest()])
     parts.append(sorted(variables.items()))
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()
@@ -195,7 +202,7 @@ def _index_to_json(index: Index) -> dict[str, Any]:
 # Reading ------------------------------------------------------------------------------------
 
 
-def _stored(entry: Path) -> RuleSet | None:
+def _stored(entry: Path, read: Callable[[Path, Place], str]) -> RuleSet | None:
     """Return what an entry holds, None where it is missing, not sound, or of other files."""
     content = _trusted_bytes(entry)
     if content is None or len(content) < _HEAD.size:
@@ -206,7 +213,7 @@ def _stored(entry: Path) -> RuleSet | None:
         return None
     try:
         data = orjson.loads(body[:size])
-        reader = _Reader()
+        reader = _Reader(read)
         if not reader.is_unchanged(data["sources"]):
             return None
         index = _index_from_json(data["index"], data["blobs"], bytes(body[size:]))

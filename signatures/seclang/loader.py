@@ -80,15 +80,20 @@ class Loader:
             raise SecLangError(str(path), 1, f"included deeper than {_MAX_DEPTH} files")
         for directive in read_directives(text, str(path)):
             self._directive(directive, path, depth)
-        if self._links:
-            last = self._links[-1].place
-            raise SecLangError(last.file, last.line, "a chain ends without its last rule")
+        self._end()
 
     def read_text(self, text: str, name: str) -> None:
         """Read rules from a text; files that they name are sought in the current folder."""
         self.digest.update(text.encode("latin-1", "replace"))
         for directive in read_directives(text, name):
             self._directive(directive, Path(name), 0)
+        self._end()
+
+    def _end(self) -> None:
+        """No chain goes on in the next file."""
+        if self._links:
+            last = self._links[-1].place
+            raise SecLangError(last.file, last.line, "a chain ends without its last rule")
 
     def program(self) -> Program:
         """Return what was read, updates and removals applied."""

@@ -17,7 +17,8 @@ class Match:
     ``severity`` is 0 (emergency) to 7 (debug), None where the rule has none. ``variable`` names
     what matched last (``ARGS:id``), ``value`` is its transformed value, 512 bytes at most of it;
     ``start`` and ``end`` are the part of those that the operator found, all where it says nothing.
-    ``message`` and ``logdata`` are expanded.
+    ``message`` and ``logdata`` are expanded. ``variables`` names all that matched, each once, in
+    the order in which they first did.
     """
 
     rule: int
@@ -32,6 +33,7 @@ class Match:
     logdata: str
     file: str
     line: int
+    variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
     ReadLines = Callable[[str, Place], list[str]]
 
-__all__ = ["Phase", "RuleSet", "assemble", "compile_program", "compile_rules", "read_data"]
+__all__ = [
+    "Phase", "RuleSet", "assemble", "check_program", "compile_program", "compile_rules",
+    "read_data",
+]  # fmt: skip
+
+_NO_INDEX = Index({}, ((),) * 4, frozenset(), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,24 @@ def compile_program(
     An operator that is not supported is an error where a request can reach it; a rule that the
     configuration switches off may name one.
     """
+    folded = _checked(program, variables, read_lines)
+    return assemble(folded, program.settings, program.notes, read_lines)
+
+
+def check_program(program: Program, read_lines: ReadLines) -> None:
+    """Do all of :func:`compile_program` that can fail, without the databases, which take seconds.
+
+    Raises SecLangError.
+    """
+    folded = _checked(program, {}, read_lines)
+    assemble(folded, program.settings, program.notes, read_lines, _NO_INDEX)
+
+
+def _checked(program: Program, variables: Mapping[str, str], read_lines: ReadLines) -> Folded:
     for unit in program.units:
         if isinstance(unit, Chain):
             _check(unit, read_lines)
-    folded = fold(program, variables, read_lines)
-    return assemble(folded, program.settings, program.notes, read_lines)
+    return fold(program, variables, read_lines)
 
 
 def _check(chain: Chain, read_lines: ReadLines) -> None:

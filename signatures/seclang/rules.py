@@ -364,6 +364,7 @@ class CompiledRule:
             self._logdata(t)[:MAX_SHOWN].decode("utf-8", "replace"),
             self._place.file,
             self._place.line,
+            tuple(dict.fromkeys(name.decode("utf-8", "replace") for name, _ in t.matched)),
         )
 
     def _disrupt(self, t: Transaction) -> None:
