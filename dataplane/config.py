@@ -2,8 +2,8 @@
 
 What every proxy of ours has is :class:`InspectionConfig` and the ``render_`` functions of parts;
 :class:`ProxyConfig` is the explicit proxy, :mod:`cnaf.dataplane.transparent` the one that
-intercepts. Nothing is rendered that was not validated first: hosts and numbers by their grammar, paths by
-quoting, so that no value can add a directive. What the rendered proxy does with a request:
+intercepts. Nothing is rendered that was not validated first: hosts and numbers by their grammar,
+paths by quoting, so that no value can add a directive. What a rendered proxy does with a request:
 
 1. A target or a header block over 16 KiB is refused (414, 431). So the buffer always has room for
    the inspected prefix of the body, and a long head cannot push a body out of sight.

@@ -128,14 +128,21 @@ class HAProxy:
         """Write the configuration and see that HAProxy takes it and that its port is free."""
         self.write_config()
         self.check()
-        if self._predecessor() is None:
+        if self.predecessor() is None:
             for address in self.config.own_ports:
                 _probe(address)
 
-    def start(self) -> None:
-        """Prepare, start, and wait until connections are accepted."""
+    def start(self, *, drain_predecessor: bool = False) -> None:
+        """Prepare, start, and wait until connections are accepted.
+
+        The HAProxy of an earlier run is stopped first. With ``drain_predecessor`` it only stops to
+        listen, and ends what it has beside the new one.
+        """
         self.prepare()
-        self._stop_predecessor()
+        if drain_predecessor:
+            self._signal_predecessor(signal.SIGUSR1)
+        else:
+            self._stop_predecessor()
         try:
             with self._writing_run_dir():
                 self._process = self._spawn()
@@ -258,7 +265,8 @@ class HAProxy:
         except OSError:
             return ""
 
-    def _predecessor(self) -> int | None:
+    def predecessor(self) -> int | None:
+        """Return the process id of the HAProxy of an earlier run that still serves this proxy."""
         # A supervisor that was killed leaves its HAProxy serving (fail-open).
         # The process id alone proves nothing, it may be another program's by now.
         try:
@@ -269,14 +277,18 @@ class HAProxy:
             return None
         return pid if os.fsencode(self.config.haproxy_file) in command else None
 
+    def _signal_predecessor(self, number: int) -> None:
+        if pid := self.predecessor():
+            with contextlib.suppress(OSError):
+                os.kill(pid, number)
+
     def _stop_predecessor(self) -> None:
-        pid = self._predecessor()
+        pid = self.predecessor()
         if pid is None:
             return
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGTERM)
+        self._signal_predecessor(signal.SIGTERM)
         deadline = time.monotonic() + self._stop_timeout_s
-        while self._predecessor() is not None:
+        while self.predecessor() is not None:
             if time.monotonic() > deadline:
                 raise DataplaneError(
                     f"the HAProxy of an earlier run (process {pid}) does not stop",
