@@ -129,16 +129,20 @@ class HAProxy:
         self.write_config()
         self.check()
         if self.predecessor() is None:
-            for address in self.config.own_ports:
-                _probe(address)
+            self._probe_ports()
 
     def start(self, *, drain_predecessor: bool = False) -> None:
-        """Prepare, start, and wait until connections are accepted.
+        """Start, and wait until connections are accepted.
 
         The HAProxy of an earlier run is stopped first. With ``drain_predecessor`` it only stops to
         listen, and ends what it has beside the new one.
         """
-        self.prepare()
+        self.write_config()
+        if self.predecessor() is None:
+            self._probe_ports()
+        else:
+            # What serves now is not stopped for what would not start.
+            self.check()
         if drain_predecessor:
             self._signal_predecessor(signal.SIGUSR1)
         else:
@@ -151,6 +155,10 @@ class HAProxy:
         except DataplaneError:
             self.stop()
             raise
+
+    def _probe_ports(self) -> None:
+        for address in self.config.own_ports:
+            _probe(address)
 
     def write_config(self) -> None:
         """Write configuration and pages into the run directory, which only this user may read."""

@@ -1,8 +1,9 @@
 """Interception applied to a namespace and taken away again.
 
 The order loses no connection. On the way in, HAProxy listens before anything is diverted to it. On
-the way out, nothing new is diverted; handshakes that are under way settle; HAProxy closes what is
-idle and ends what is not; only then the rules go that bring answers back to it.
+the way out, nothing new is diverted, handshakes that are under way settle, and connections end with
+their next answer; HAProxy closes what is idle then and waits for what is not; only then the rules
+go that bring answers back to it.
 
 Applying twice gives the same state as once, whoever applied before: a predecessor that was killed,
 in the middle of it too, is recognised by the name of the table, the mark and the route table.
@@ -29,6 +30,7 @@ from cnaf.dataplane.interception import (
     render_table,
     rule_set,
 )
+from cnaf.dataplane.transparent import DRAIN_COMMAND
 from cnaf.models.errors import DataplaneError
 
 if TYPE_CHECKING:
@@ -118,17 +120,21 @@ class Interceptor:
 
     def withdraw(self, *, settle_s: float = SETTLE_S) -> None:
         """Remove everything; connections have ``drain_timeout_s`` of the configuration to end."""
-        stop_diverting(self._namespace, self._interception)
-        if self.haproxy.pid is not None:
-            time.sleep(settle_s)
-            self.haproxy.stop(graceful=True)
+        self._turn_away(settle_s)
+        self.haproxy.stop(graceful=True)
         clear(self._namespace, self._interception)
 
     def _start(self) -> None:
         if self.haproxy.predecessor() is not None:
-            stop_diverting(self._namespace, self._interception)
-            time.sleep(SETTLE_S)
+            self._turn_away(SETTLE_S)
         self.haproxy.start(drain_predecessor=True)
+
+    def _turn_away(self, settle_s: float) -> None:
+        stop_diverting(self._namespace, self._interception)
+        # A HAProxy that is gone has no connections.
+        with contextlib.suppress(DataplaneError):
+            self.haproxy.command(DRAIN_COMMAND)
+            time.sleep(settle_s)
 
     def _withdraw_at_once(self) -> None:
         # The first failure is the one to tell, and a namespace that is gone needs no clearing.

@@ -36,9 +36,13 @@ from cnaf.dataplane.config import (
 from cnaf.dataplane.interception import Family, Interception
 from cnaf.models.errors import InputError
 
-__all__ = ["TransparentConfig", "render_transparent"]
+__all__ = ["DRAIN_COMMAND", "TransparentConfig", "render_transparent"]
 
 _MAX_DETECT_MS = 10_000
+# No port, so its entry in the table of ports is free to say that connections shall end.
+_DRAINING = 0
+#: What HAProxy is told so that each HTTP/1 connection ends with its next answer.
+DRAIN_COMMAND = f"set table ports key {_DRAINING} data.gpt0 1"
 # Each port that is called has an entry, and there are no more.
 _PORTS = 65_536
 #: Method, target and version, as servers take them; the whole line fits into one packet nearly
@@ -85,8 +89,8 @@ def render_transparent(config: TransparentConfig) -> str:
 {render_global(config)}
 {render_defaults(config, "tcp")}
 {_frontend(config)}
-{_inspected(config, "inspected", "")}
-{_inspected(config, "inspected-h2", " proto h2")}
+{_inspected(config, "inspected", _CLOSE)}
+{_inspected(config, "inspected-h2", _GO_AWAY)}
 {_PASSED}
 backend ports
     stick-table type integer size {_PORTS} store gpt0
@@ -108,7 +112,7 @@ def _frontend(config: TransparentConfig) -> str:
 frontend intercepted
 {binds}\
     {UNIQUE_ID}
-    option idle-close-on-response
+    option clitcpka
     tcp-request connection reject if {{ dst_port {it.listen_port} }}
     tcp-request connection track-sc1 dst_port table ports
     tcp-request inspect-delay {config.detect_ms}ms
@@ -133,7 +137,7 @@ def _bind(family: Family, port: int) -> str:
     return f"{family.loopback}:{port} transparent"
 
 
-def _inspected(config: TransparentConfig, name: str, protocol: str) -> str:
+def _inspected(config: TransparentConfig, name: str, server: str) -> str:
     return f"""\
 backend {name}
     mode http
@@ -141,14 +145,26 @@ backend {name}
 {render_filters(config)}\
 {render_rules(config)}\
     http-response sc-set-gpt0(1) 1
-{_SERVER}{protocol}
+{server}"""
+
+
+# A connection that waits for its next request is closed by a stop, and a request that is under way
+# then is lost. So connections end with an answer for a while before; HTTP/2 says it by itself.
+_CLOSE = f"""\
+    http-response set-header Connection close if {{ int({_DRAINING}),table_gpt0(ports) eq 1 }}
+{_SERVER}
 """
+_GO_AWAY = f"{_SERVER} proto h2\n"
 
-
-# The time to wait is for answers that begin with an H and no more; others are seen at once.
+# Other protocols keep connections for days (pools of databases); the kernel finds dead peers. The
+# answer is looked at whenever it comes, or a slow app would be a way around; nothing is held back
+# but one of less than five bytes that begins with an H.
 _PASSED = f"""\
 backend passed
-    tcp-response inspect-delay 10s
+    timeout server 20d
+    timeout tunnel 20d
+    option srvtcpka
+    tcp-response inspect-delay 20d
     acl starts_like_http res.payload(0,1) -m bin 48
     acl http res.payload(0,5) -m str HTTP/
     tcp-response content sc-set-gpt0(1) 1 if starts_like_http http

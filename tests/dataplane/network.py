@@ -131,9 +131,7 @@ def network() -> Iterator[Network]:
             for gateway in via:
                 ip("-n", name, "route", "add", "default", "via", gateway)
         for setting in ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"):
-            subprocess.run(
-                ["ip", "netns", "exec", net.node, "sysctl", "-qw", setting], check=True
-            )
+            subprocess.run(["ip", "netns", "exec", net.node, "sysctl", "-qw", setting], check=True)
         subprocess.run(
             ["ip", "netns", "exec", net.node, "nft", "-f", "-"],
             input=_NODE_RULES, text=True, check=True,
