@@ -12,6 +12,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 
 #: What /download answers: no repetition within a buffer.
@@ -35,6 +36,14 @@ class Web(BaseHTTPRequestHandler):
                 self.wfile.write(b"%x\r\n%s\r\n" % (size, DOWNLOAD[:size]))
                 self.wfile.flush()
             self.wfile.write(b"0\r\n\r\n")
+        elif self.path == "/slow":
+            self.send_response(200)
+            self.send_header("Content-Length", "10")
+            self.end_headers()
+            for part in (b"begun", b"ended"):
+                self.wfile.write(part)
+                self.wfile.flush()
+                time.sleep(0.8)
         elif self.path == "/download":
             self._answer(DOWNLOAD)
         else:

@@ -498,6 +498,33 @@ def test_no_request_fails_while_it_comes_and_goes(make: Callable[..., Setup]) ->
     assert setup.net.state() == before
 
 
+def test_an_answer_that_is_under_way_ends(intercepted: Setup) -> None:
+    net = intercepted.net
+    with net.connect(net.client, CONTAINER[4], HTTP_PORTS[0]) as client:
+        client.sendall(GET % b"/slow")
+        eventually(lambda: bool(intercepted.seen()), "it is under way")
+        intercepted.interceptor.withdraw(settle_s=0)
+        assert answer(client) == (200, b"begunended")
+
+
+def test_nothing_is_diverted_any_more_when_haproxy_stops(
+    intercepted: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup, haproxy = intercepted, intercepted.interceptor.haproxy
+    found, stop = [], haproxy.stop
+
+    def watched(**options: bool) -> None:
+        found.append(look(setup.namespace, setup.interception))
+        get(setup.net, setup.net.client, CONTAINER[4], HTTP_PORTS[0])
+        stop(**options)
+
+    monkeypatch.setattr(haproxy, "stop", watched)
+    setup.interceptor.withdraw(settle_s=0)
+    # What brings answers back is still there.
+    assert [(seen.diverting, seen.table, len(seen.rules)) for seen in found] == [(False, True, 2)]
+    assert setup.seen() == []
+
+
 def test_a_port_of_haproxys_that_the_app_uses_leaves_nothing(make: Callable[..., Setup]) -> None:
     setup = make((80,))
     before = setup.net.state()
