@@ -143,6 +143,24 @@ def network() -> Iterator[Network]:
 
 
 @contextmanager
+def behind(net: Network) -> Iterator[tuple[str, str]]:
+    """Give a namespace that the container forwards to, and its address."""
+    inner, address = f"{net.container}-in", "10.88.0.2"
+    subnets = {net.container: ("10.88.0.1/24",), inner: (f"{address}/24",)}
+    try:
+        ip("netns", "add", inner)
+        _link(net.container, "in0", inner, "eth0", subnets)
+        ip("-n", inner, "route", "add", "default", "via", "10.88.0.1")
+        ip("-n", net.node, "route", "add", "10.88.0.0/24", "via", CONTAINER[4])
+        forward = Path("/proc/sys/net/ipv4/ip_forward")
+        inside(net.container, lambda: forward.write_text("1"))
+        yield inner, address
+    finally:
+        subprocess.run(["ip", "netns", "del", inner], capture_output=True, check=False)
+        ip("-n", net.node, "route", "flush", "10.88.0.0/24")
+
+
+@contextmanager
 def app(net: Network) -> Iterator[None]:
     """Run the app in the container."""
     script = Path(__file__).with_name("namespace_app.py")

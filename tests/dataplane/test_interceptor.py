@@ -40,6 +40,7 @@ from .network import (
     TIMEOUT_S,
     Network,
     app,
+    behind,
     inside,
     network,
 )
@@ -163,6 +164,19 @@ def test_what_the_container_sends_out_is_left_alone(intercepted: Setup, version:
     # IPv4 is masqueraded by the node.
     assert peer[0] == (CONTAINER[6] if version == 6 else "198.51.100.1")
     assert intercepted.seen() == []
+
+
+def test_what_the_container_forwards_is_left_alone(intercepted: Setup) -> None:
+    # As to a container in a container.
+    net, port = intercepted.net, HTTP_PORTS[0]
+    with behind(net) as (inner, address):
+        server = inside(inner, lambda: socket.create_server((address, port)))
+        with server, net.connect(net.client, address, port) as client:
+            server.settimeout(TIMEOUT_S)
+            accepted, peer = server.accept()
+            accepted.close()
+            assert client.recv(1) == b""
+    assert peer[0] == CLIENT[4]
 
 
 def test_haproxy_itself_cannot_be_called(intercepted: Setup) -> None:
