@@ -146,7 +146,7 @@ class HAProxy:
         if drain_predecessor:
             self._signal_predecessor(signal.SIGUSR1)
         else:
-            self._stop_predecessor()
+            self.stop_predecessor()
         try:
             with self._writing_run_dir():
                 self._process = self._spawn()
@@ -290,11 +290,12 @@ class HAProxy:
             with contextlib.suppress(OSError):
                 os.kill(pid, number)
 
-    def _stop_predecessor(self) -> None:
+    def stop_predecessor(self, *, graceful: bool = False) -> None:
+        """Stop the HAProxy of an earlier run, if one still serves this proxy."""
         pid = self.predecessor()
         if pid is None:
             return
-        self._signal_predecessor(signal.SIGTERM)
+        self._signal_predecessor(signal.SIGUSR1 if graceful else signal.SIGTERM)
         deadline = time.monotonic() + self._stop_timeout_s
         while self.predecessor() is not None:
             if time.monotonic() > deadline:

@@ -42,6 +42,7 @@ __all__ = [
     "render_stop",
     "render_table",
     "rule_set",
+    "usable_families",
 ]
 
 #: Our table, family inet. Whoever left it behind, it is ours.
@@ -172,6 +173,16 @@ class Observed:
         return bool(self.table or self.rules or self.routes)
 
 
+def usable_families(links: Sequence[Mapping[str, Any]]) -> tuple[Family, ...]:
+    """Return the families that a namespace has on loopback, from ``ip -j address show dev lo``.
+
+    Engines switch IPv6 off in containers without such a network, and neither route nor HAProxy has
+    a place there then.
+    """
+    found = {info.get("local") for link in links for info in link.get("addr_info", ())}
+    return tuple(family for family in Family if family.loopback in found)
+
+
 def rule_set(interception: Interception) -> RuleSet:
     """Return what an interception consists of."""
     it = interception
@@ -285,11 +296,10 @@ def observe(
     Ours is the table by its name, a rule by our mark or our route table, a route by its table.
     """
     it = interception
+    chains = [item["rule"].get("chain") for item in tables.get("nftables", ()) if "rule" in item]
     return Observed(
         table=any("table" in item for item in tables.get("nftables", ())),
-        diverting=any(
-            item.get("rule", {}).get("chain") == _DIVERT for item in tables.get("nftables", ())
-        ),
+        diverting=_DIVERT in chains,
         rules=frozenset(
             (family, _rule_text(rule))
             for family, found in rules.items()

@@ -29,9 +29,10 @@ from cnaf.dataplane.interception import (
     render_stop,
     render_table,
     rule_set,
+    usable_families,
 )
 from cnaf.dataplane.transparent import DRAIN_COMMAND
-from cnaf.models.errors import DataplaneError
+from cnaf.models.errors import DataplaneError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,11 +41,23 @@ if TYPE_CHECKING:
     from cnaf.dataplane.namespace import Namespace
     from cnaf.dataplane.transparent import TransparentConfig
 
-__all__ = ["Interceptor", "apply_routing", "apply_table", "clear", "look", "stop_diverting"]
+__all__ = [
+    "Interceptor",
+    "apply_routing",
+    "apply_table",
+    "clear",
+    "families",
+    "look",
+    "stop_diverting",
+]
 
 #: A handshake whose SYN was diverted ends within a retransmission (1 s), and HAProxy has accepted.
 SETTLE_S = 1.0
-_MAX_OUTPUT = 4 << 20
+
+
+def families(namespace: Namespace) -> tuple[Family, ...]:
+    """Return the address families that can be intercepted in the namespace."""
+    return usable_families(_json(namespace.run(["ip", "-j", "address", "show", "dev", "lo"])))
 
 
 def look(namespace: Namespace, interception: Interception) -> Observed:
@@ -60,7 +73,10 @@ def look(namespace: Namespace, interception: Interception) -> Observed:
         routes[family] = _json(
             namespace.run([*command, "route", "show", "table", "all", "type", "local"]) or "[]"
         )
-    return observe(tables, rules, routes, interception)
+    try:
+        return observe(tables, rules, routes, interception)
+    except InputError as error:
+        raise DataplaneError(f"rules of {namespace.path} cannot be read: {error}") from error
 
 
 def apply_routing(namespace: Namespace, interception: Interception) -> None:
@@ -119,9 +135,13 @@ class Interceptor:
             raise
 
     def withdraw(self, *, settle_s: float = SETTLE_S) -> None:
-        """Remove everything; connections have ``drain_timeout_s`` of the configuration to end."""
+        """Remove everything, a predecessor's too.
+
+        Connections have ``drain_timeout_s`` of the configuration to end.
+        """
         self._turn_away(settle_s)
         self.haproxy.stop(graceful=True)
+        self.haproxy.stop_predecessor(graceful=True)
         clear(self._namespace, self._interception)
 
     def _start(self) -> None:
@@ -149,9 +169,6 @@ def _run_batches(namespace: Namespace, commands: Mapping[Family, list[str]]) -> 
 
 
 def _json(text: str) -> Any:
-    # A container with NET_ADMIN decides how many rules there are.
-    if len(text) > _MAX_OUTPUT:
-        raise DataplaneError("the namespace has more rules than are read", hint="remove some")
     try:
         return json.loads(text)
     except ValueError as error:

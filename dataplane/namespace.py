@@ -11,9 +11,12 @@ process meanwhile leads nowhere else.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
+import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +34,7 @@ _CLONE_NEWNET = 0x4000_0000
 #: nft and ip take milliseconds; whoever takes so long hangs.
 _TIMEOUT_S = 20.0
 _MAX_REASON = 300
+_MAX_OUTPUT = 4 << 20
 
 
 class Namespace:
@@ -98,21 +102,46 @@ class Namespace:
     def run(self, command: Sequence[str], text: str = "") -> str:
         """Run a program with ``text`` as its input and return what it prints."""
         try:
-            result = subprocess.run(
-                [*self.launcher, *command],
-                input=text,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
+            status, output, errors = _run([*self.launcher, *command], text.encode())
+        except OSError as error:
             raise DataplaneError(
-                f"{command[0]} cannot be run: {error}",
+                f"{command[0]} cannot be run: {error.strerror}",
                 hint="install util-linux, nftables and iproute2",
             ) from error
-        if result.returncode:
-            reason = " ".join(result.stderr.split())[:_MAX_REASON]
-            raise DataplaneError(f"{' '.join(command)} fails in {self.path}: {reason}")
-        return result.stdout
+        if len(output) > _MAX_OUTPUT:
+            raise DataplaneError(
+                f"{' '.join(command)} prints more than {_MAX_OUTPUT} bytes in {self.path}",
+                hint="the container has rules or routes without measure: see who makes them",
+            )
+        if status:
+            reason = " ".join(errors.decode("utf-8", "replace").split())[:_MAX_REASON]
+            raise DataplaneError(
+                f"{' '.join(command)} fails in {self.path}: {reason or f'status {status}'}"
+            )
+        return output.decode("utf-8", "replace")
+
+
+def _run(command: Sequence[str], text: bytes) -> tuple[int, bytes, bytes]:
+    # A container with NET_ADMIN decides how much there is to print, so that no more is read.
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        ) as process,
+    ):
+        timer = threading.Timer(_TIMEOUT_S, process.kill)
+        timer.start()
+        try:
+            assert process.stdin
+            assert process.stdout
+            # A program that does not read what it is told says why by its status.
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                process.stdin.write(text)
+            output = process.stdout.read(_MAX_OUTPUT + 1)
+            if len(output) > _MAX_OUTPUT:
+                process.kill()
+            status = process.wait()
+        finally:
+            timer.cancel()
+        errors.seek(0)
+        return status, output, errors.read(_MAX_REASON * 4)

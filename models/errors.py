@@ -98,7 +98,7 @@ class ImageError(CnafError):
 
 
 class DataplaneError(CnafError):
-    """HAProxy is missing, refuses its configuration or cannot bind; or a namespace takes no rules."""
+    """HAProxy is missing, refuses to start or cannot bind; or a namespace takes no rules."""
 
     exit_code = 7
 

@@ -22,6 +22,7 @@ from cnaf.dataplane.interception import (
     render_stop,
     render_table,
     rule_set,
+    usable_families,
 )
 from cnaf.models.errors import InputError
 
@@ -168,3 +169,16 @@ def test_names_in_a_namespace_cannot_add_a_command(word: str) -> None:
     routes = [{"type": "local", "dst": "default", "dev": word, "table": "3247"}]
     with pytest.raises(InputError):
         observe({}, {}, {Family.IPV4: routes}, SHOP)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "families"),
+    [
+        (["127.0.0.1", "::1"], (Family.IPV4, Family.IPV6)),
+        (["127.0.0.1"], (Family.IPV4,)),
+        ([], ()),
+    ],
+)
+def test_families_are_those_of_loopback(addresses: list[str], families: object) -> None:
+    info = [{"family": "any", "local": address} for address in addresses]
+    assert usable_families([{"ifname": "lo", "addr_info": info}]) == families

@@ -22,7 +22,14 @@ from cnaf.dataplane.config import agent_socket
 from cnaf.dataplane.handler import Decision
 from cnaf.dataplane.haproxy import find_binary
 from cnaf.dataplane.interception import Family, Interception
-from cnaf.dataplane.interceptor import Interceptor, apply_routing, apply_table, clear, look
+from cnaf.dataplane.interceptor import (
+    Interceptor,
+    apply_routing,
+    apply_table,
+    clear,
+    families,
+    look,
+)
 from cnaf.dataplane.namespace import Namespace
 from cnaf.dataplane.transparent import TransparentConfig
 from cnaf.models.errors import DataplaneError
@@ -82,11 +89,18 @@ def make(net: Network, run_dir: Path) -> Iterator[Callable[..., Setup]]:
         recorder = Recorder()
         stack.enter_context(AgentThread(recorder, agent_socket(run_dir, 0)))
 
-        def make(ports: tuple[int, ...] = (*HTTP_PORTS, GREETING_PORT), **values: Any) -> Setup:
+        def make(
+            ports: tuple[int, ...] = (*HTTP_PORTS, GREETING_PORT),
+            families: tuple[Family, ...] = tuple(Family),
+            **values: Any,
+        ) -> Setup:
             config = TransparentConfig(
-                interception=Interception(ports), agent_sockets=(agent_socket(run_dir, 0),),
-                run_dir=run_dir, budget_ms=10_000, **values,
-            )  # fmt: skip
+                interception=Interception(ports, families),
+                agent_sockets=(agent_socket(run_dir, 0),),
+                run_dir=run_dir,
+                budget_ms=10_000,
+                **values,
+            )
             interceptor = Interceptor(namespace, config)
             stack.callback(interceptor.haproxy.stop)
             stack.callback(clear, namespace, config.interception)
@@ -341,6 +355,24 @@ def status_of_stream_1(client: socket.socket) -> int:
     raise AssertionError("no answer")
 
 
+def test_a_container_without_ipv6_is_intercepted(make: Callable[..., Setup]) -> None:
+    setup = make()
+    net, disabled = setup.net, Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6")
+    assert families(setup.namespace) == (Family.IPV4, Family.IPV6)
+    inside(net.container, lambda: disabled.write_text("1"))
+    try:
+        assert families(setup.namespace) == (Family.IPV4,)
+        setup = make(families=families(setup.namespace))
+        before = net.state()
+        setup.interceptor.insert()
+        assert get(net, net.client, CONTAINER[4], HTTP_PORTS[0])
+        assert setup.seen() == [(b"/", CLIENT[4])]
+        setup.interceptor.withdraw(settle_s=0)
+        assert net.state() == before
+    finally:
+        inside(net.container, lambda: disabled.write_text("0"))
+
+
 def test_applying_twice_is_once_and_nothing_is_left(make: Callable[..., Setup]) -> None:
     setup = make()
     before = setup.net.state()
@@ -418,6 +450,17 @@ def test_the_haproxy_of_a_killed_supervisor_ends_what_it_has(
     eventually(lambda: first.pid is None, "the first one ends")
     assert second.interceptor.haproxy.pid
     assert get(net, net.client, CONTAINER[4], HTTP_PORTS[0], b"/third")
+
+
+def test_what_a_killed_supervisor_left_can_be_withdrawn(
+    net: Network, make: Callable[..., Setup]
+) -> None:
+    before = net.state()
+    first, second = make(), make()
+    first.interceptor.insert()
+    second.interceptor.withdraw(settle_s=0)
+    assert net.state() == before
+    assert first.interceptor.haproxy.pid is None
 
 
 def test_a_source_port_that_the_client_uses_is_drawn_again(make: Callable[..., Setup]) -> None:

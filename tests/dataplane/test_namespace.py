@@ -58,3 +58,7 @@ def test_what_fails_in_a_namespace_is_told() -> None:
                 namespace.run(["ip", "nonsense"])
             with pytest.raises(DataplaneError, match="cnaf-missing"):
                 namespace.run(["cnaf-missing"])
+            with pytest.raises(DataplaneError, match="prints more than"):
+                namespace.run(["cat", "/dev/zero"])
+            # Programs that end before they have read, as much as a pipe does not hold.
+            assert namespace.run(["true"], "x" * 1_000_000) == ""
