@@ -6,7 +6,7 @@ PACKAGES := models datasets signatures dataplane learner enforcer evaluation ci_
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-docker test check lint types layers docs format \
-	bench-dataplane bench-detection bench-signatures clean
+	bench-dataplane bench-detection bench-signatures rule-sameness clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -48,8 +48,11 @@ format: $(VENV)/installed ## Format and sort
 bench-dataplane: $(VENV)/installed ## Raw HAProxy, protected, nginx with ModSecurity and CRS
 	$(BIN)/python benchmarks/dataplane.py
 
-bench-signatures: $(VENV)/installed ## The rule engine against the same rules one by one
-	$(BIN)/python benchmarks/signatures.py
+bench-signatures: $(VENV)/installed ## The Core Rule Set here and in libmodsecurity (CRS4_DIR, CRS_TESTS)
+	$(BIN)/python benchmarks/signatures.py $(SIGNATURES_ARGS)
+
+rule-sameness: $(VENV)/installed ## Regression tests and 50,000 fuzzed requests: SAMENESS_ARGS='--data FOLDER'
+	$(BIN)/python benchmarks/rule_sameness.py $(SAMENESS_ARGS)
 
 bench-detection: $(VENV)/installed ## Attacks and false positives; data sets: EVALUATE_ARGS='--data FOLDER'
 	$(BIN)/python benchmarks/detection.py $(EVALUATE_ARGS)

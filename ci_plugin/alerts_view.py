@@ -124,6 +124,8 @@ def _reason(number: int, evidence: Evidence, told: float | None) -> Table:
     tags = f" ({', '.join(evidence.tags)})" if evidence.tags else ""
     rule = f"{evidence.detector} {evidence.rule}, {evidence.confidence} confidence{tags}"
     reason.add_row("rule", plain(rule))
+    if evidence.source:
+        reason.add_row("rule set", plain(evidence.source))
     return reason
 
 

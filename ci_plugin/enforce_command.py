@@ -7,10 +7,10 @@ import os
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from cnaf.ci_plugin.options import Reaction, RegistryUrl, TargetFpr
+from cnaf.ci_plugin.options import Reaction, RegistryUrl, RulesDir, TargetFpr
 from cnaf.ci_plugin.output import err, print_json_line
 from cnaf.dataplane.config import Address
 from cnaf.dataplane.containers import container_digest
@@ -24,6 +24,7 @@ from cnaf.models.limits import Limits
 from cnaf.models.registry_url import open_registry
 from cnaf.models.stored_model import unpack_model
 from cnaf.models.verdict import Action
+from cnaf.signatures.sets.store import sets_for
 from rich.logging import RichHandler
 
 __all__ = ["enforce"]
@@ -42,6 +43,7 @@ def enforce(
     ] = None,
     action: Annotated[Reaction, typer.Option(help="What happens to an attack.")] = Reaction.ALERT,
     registry: RegistryUrl = None,
+    rules_dir: RulesDir = None,
     model: Annotated[
         bool, typer.Option(help="Without a model only signatures and protocol checks decide.")
     ] = True,
@@ -87,6 +89,7 @@ def enforce(
         workers=workers or len(os.sched_getaffinity(0)),
         fail_open=fail_open,
         budget_ms=budget_ms,
+        rules=sets_for(name, rules_dir),
     )
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -121,7 +124,7 @@ def _model(registry: str | None, image: str) -> tuple[str, str, ArtifactFiles]:
 
 
 def _tell_ready(protection: Protection, *, as_json: bool) -> None:
-    about = {
+    about: dict[str, Any] = {
         "listen": str(protection.listen),
         "origin": str(protection.origin),
         "image": protection.image,
@@ -129,6 +132,7 @@ def _tell_ready(protection: Protection, *, as_json: bool) -> None:
         "action": protection.policy.action.value,
         "fail_mode": "open" if protection.fail_open else "closed",
         "workers": protection.workers,
+        "rules": [f"{known.name} {known.version}" for known, _ in protection.rules],
         "spool": str(protection.spool),
         "pid": os.getpid(),
     }
@@ -136,6 +140,8 @@ def _tell_ready(protection: Protection, *, as_json: bool) -> None:
         print_json_line({"event": "ready", **about})
         return
     by = f"the model of {protection.image}" if protection.subject else "signatures only"
+    if protection.rules:
+        by += f" and {', '.join(about['rules'])}"
     err.print(
         f"Ready: http://{protection.listen} protects {protection.origin} with {by}, "
         f"action {protection.policy.action.value}, fail-{about['fail_mode']}. "

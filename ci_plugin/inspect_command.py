@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from cnaf.ci_plugin.options import CorpusPaths, MorePaths, Reaction, RegistryUrl, TargetFpr
+from cnaf.ci_plugin.options import (
+    CorpusPaths,
+    MorePaths,
+    Reaction,
+    RegistryUrl,
+    RulesDir,
+    TargetFpr,
+)
 from cnaf.ci_plugin.output import err, print_json_line
 from cnaf.datasets.corpus import open_corpus
 from cnaf.enforcer.inspection import LabelRates, Tally, inspect_exchanges
@@ -14,6 +21,8 @@ from cnaf.models.registry_url import open_registry
 from cnaf.models.stored_model import load_model
 from cnaf.models.verdict import Action
 from cnaf.signatures.engine import SignatureEngine
+from cnaf.signatures.sets.matching import load_rules
+from cnaf.signatures.sets.store import sets_for
 from rich.table import Table
 
 __all__ = ["inspect_corpus"]
@@ -26,6 +35,7 @@ def inspect_corpus(
     more: MorePaths = None,
     corpus: CorpusPaths = None,
     registry: RegistryUrl = None,
+    rules_dir: RulesDir = None,
     action: Annotated[
         Reaction, typer.Option(help="What the policy does with an attack.")
     ] = Reaction.BLOCK,
@@ -46,7 +56,8 @@ def inspect_corpus(
     )
     stored = load_model(open_registry(registry), image)
     files = open_corpus([*(corpus or []), *(more or [])])
-    inspector = Inspector(policy, SignatureEngine.load(), stored.model)
+    rules = load_rules(sets_for(stored.image, rules_dir))
+    inspector = Inspector(policy, SignatureEngine.load(), stored.model, rules)
     tally = Tally()
     for inspected in inspect_exchanges(inspector, files):
         tally.add(inspected)

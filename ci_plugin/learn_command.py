@@ -12,7 +12,7 @@ from typing import Annotated
 
 import orjson
 import typer
-from cnaf.ci_plugin.options import CorpusPaths, MorePaths, RegistryUrl, TargetFpr
+from cnaf.ci_plugin.options import CorpusPaths, MorePaths, RegistryUrl, RulesDir, TargetFpr
 from cnaf.ci_plugin.output import err, out, print_json_line
 from cnaf.ci_plugin.progress import progress_bars
 from cnaf.ci_plugin.report_view import report_view
@@ -26,6 +26,8 @@ from cnaf.models.digest import Digest, ImageReference
 from cnaf.models.errors import ImageError, InputError
 from cnaf.models.exchange import Exchange, Label
 from cnaf.models.registry_url import open_registry
+from cnaf.signatures.sets.matching import load_rules
+from cnaf.signatures.sets.store import sets_for
 
 __all__ = ["learn_image"]
 
@@ -65,6 +67,7 @@ def learn_image(
         float, typer.Option(min=1, metavar="SECONDS", help="How long the image may take to answer.")
     ] = 120.0,
     registry: RegistryUrl = None,
+    rules_dir: RulesDir = None,
     report: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write report.json, report.md and plots there."),
@@ -79,6 +82,7 @@ def learn_image(
             "a bare digest cannot be started", hint="give the image's name, or add --recorded"
         )
     store = open_registry(registry)
+    rules = load_rules(sets_for(image, rules_dir))
     files = open_corpus([*(corpus or []), *(more or [])])
     with progress_bars(err) as progress:
         if recorded:
@@ -91,7 +95,7 @@ def learn_image(
             traffic = _replayed(image, files, options, progress)
         learned = learn(
             traffic.exchanges, traffic.source, target_fpr=target_fpr, created=_now(),
-            progress=progress,
+            progress=progress, rules=rules,
         )  # fmt: skip
         store.push(
             learned.files,

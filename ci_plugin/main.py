@@ -6,7 +6,7 @@ from importlib import metadata
 from typing import Annotated
 
 import typer
-from cnaf.ci_plugin import models_command, prior_command
+from cnaf.ci_plugin import models_command, prior_command, rules_command
 from cnaf.ci_plugin.alerts_command import alerts
 from cnaf.ci_plugin.calibrate_command import calibrate_model
 from cnaf.ci_plugin.enforce_command import enforce
@@ -31,6 +31,7 @@ app.command("alerts")(alerts)
 app.command("evaluate")(evaluate_detectors)
 app.add_typer(models_command.app, name="models")
 app.add_typer(prior_command.app, name="prior")
+app.add_typer(rules_command.app, name="rules")
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["CorpusPaths", "MorePaths", "Reaction", "RegistryUrl", "TargetFpr"]
+__all__ = ["CorpusPaths", "MorePaths", "Reaction", "RegistryUrl", "RulesDir", "TargetFpr"]
 
 
 class Reaction(StrEnum):
@@ -31,6 +31,14 @@ RegistryUrl = Annotated[
         "--registry",
         metavar="URL",
         help="A folder, file:// or oci-layout: URL. Default: CNAF_REGISTRY, or your data folder.",
+    ),
+]
+RulesDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--rules-dir",
+        metavar="DIR",
+        help="Where rule sets are registered. Default: CNAF_RULES, or your configuration folder.",
     ),
 ]
 TargetFpr = Annotated[

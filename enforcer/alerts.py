@@ -24,6 +24,7 @@ from cnaf.models.verdict import Action, Confidence, Detector, Evidence, Verdict
 
 __all__ = [
     "ALERT_SCHEMA",
+    "FORMER_SCHEMA",
     "Alert",
     "alert_from_dict",
     "alert_to_dict",
@@ -31,7 +32,9 @@ __all__ = [
     "new_event_id",
 ]
 
-ALERT_SCHEMA: Final = "cnaf.alert/2"
+ALERT_SCHEMA: Final = "cnaf.alert/3"
+#: Read, too, as spools of the release before hold it: its evidence has no ``source``.
+FORMER_SCHEMA: Final = "cnaf.alert/2"
 #: Caps in bytes of UTF-8. A URL over 1 KB, a name over 256 bytes or a sentence over 512 is noise.
 _MAX_TARGET: Final = 1024
 _MAX_NAME: Final = 256
@@ -144,6 +147,8 @@ def alert_from_dict(described: object) -> Alert:
     """
     try:
         entries = _entries(described, {"schema", *_ALERT})
+        if entries["schema"] == FORMER_SCHEMA:
+            entries = _raised(entries)
         if entries["schema"] != ALERT_SCHEMA:
             raise ValueError(f"its schema is {str(entries['schema'])[:64]!r}, not {ALERT_SCHEMA}")
         return Alert(**{name: read(entries[name]) for name, read in _ALERT.items()})
@@ -151,6 +156,15 @@ def alert_from_dict(described: object) -> Alert:
         raise AlertError(
             f"an alert cannot be read: {error}", hint="it is damaged, or from another release"
         ) from error
+
+
+def _raised(entries: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the entries of an alert of the former schema as those of this one."""
+    evidence = entries["evidence"]
+    if type(evidence) is not list or not all(type(one) is dict for one in evidence):
+        return entries
+    told = [{**one, "source": one.get("source", "")} for one in evidence]
+    return {**entries, "schema": ALERT_SCHEMA, "evidence": told}
 
 
 def _evidence_to_dict(evidence: Evidence) -> dict[str, Any]:
@@ -181,6 +195,7 @@ def _capped_evidence(evidence: Evidence) -> Evidence:
         seen=_capped(evidence.seen, _MAX_SENTENCE),
         marks=tuple((start, end) for start, end in marks if start < end),
         p_value=_finite(evidence.p_value),
+        source=_capped(evidence.source, _MAX_NAME),
         tags=tuple(_capped(tag, _MAX_TAG) for tag in evidence.tags[:_MAX_TAGS]),
     )
 

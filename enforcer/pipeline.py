@@ -16,9 +16,12 @@ Fusion, in one table (evidence of the strongest kind decides):
     low evidence                      pass
     ================================  ==================================================
 
-An endpoint with little evidence in CI only alerts: there the cost of being new is left out of the
-score before it is held against the target, so that a page which the tests forgot still works,
-while an attack on it shows in its values.
+What registered rule sets find (the Core Rule Set, custom rules, virtual patches) is evidence of a
+strength that their mode gives it: see :mod:`cnaf.enforcer.weighing`.
+
+What is new about an endpoint with little evidence in CI counts nothing: it is left out of the
+score before that is held against a rate, so that a page which the tests forgot still works, while
+an attack on it shows in its values.
 """
 
 from __future__ import annotations
@@ -27,15 +30,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cnaf.enforcer.protocol import protocol_evidence
+from cnaf.enforcer.weighing import Weighed, set_evidence, weigh
 from cnaf.models.exchange import Request
 from cnaf.models.explain import excerpt_around, explain
-from cnaf.models.fields import ParsedRequest
+from cnaf.models.fields import Field, ParsedRequest
 from cnaf.models.limits import Limits
 from cnaf.models.parsing import RequestParser
 from cnaf.models.request_model import RequestModel, Score, Scorer
 from cnaf.models.verdict import Action, Confidence, Detector, Evidence, Verdict
 from cnaf.signatures.engine import SignatureEngine, SignatureMatch
 from cnaf.signatures.rule import is_prose
+from cnaf.signatures.sets.matching import RequestRules
 
 __all__ = ["Inspector", "Policy"]
 
@@ -87,12 +92,20 @@ _ORDINARY = _Anomaly(False, False)
 
 
 class Inspector:
-    """Runs the pipeline under one policy, with or without a model. Not thread-safe."""
+    """Runs the pipeline under one policy, with or without a model. Not thread-safe.
+
+    ``rules`` are the registered sets that apply to the image, None for none.
+    """
 
     def __init__(
-        self, policy: Policy, engine: SignatureEngine | None, model: RequestModel | None
+        self,
+        policy: Policy,
+        engine: SignatureEngine | None,
+        model: RequestModel | None,
+        rules: RequestRules | None = None,
     ) -> None:
         self.policy = policy
+        self.rules = rules if policy.signatures else None
         self._parser = RequestParser(policy.limits)
         self._engine = engine if policy.signatures else None
         self._scorer = Scorer(model) if model is not None and policy.model else None
@@ -104,18 +117,24 @@ class Inspector:
             # What may be blocked is worth an alert, whatever the two rates say.
             self._thresholds = _Thresholds(block, tuple(map(min, block, alert)))
 
-    def inspect(self, request: Request) -> Verdict:
-        """Return the verdict on one request; never raises on its content."""
+    def inspect(self, request: Request, client: str = "") -> Verdict:
+        """Return the verdict on one request; never raises on its content.
+
+        ``client`` is an address, for registered rules that look at it; empty where none is known.
+        """
         parsed = self._parser.parse(request)
         evidence = protocol_evidence(request, parsed)
         matches = self._engine.match(parsed) if self._engine is not None else ()
         score = self._scorer.score(parsed) if self._scorer is not None else None
         anomaly = self._anomaly(parsed, score)
-        if not (evidence or matches or anomaly.alerts):
+        weighed: tuple[Weighed, ...] = ()
+        if self.rules is not None:
+            weighed = self._weighed(request, parsed, client)
+        if not (evidence or matches or anomaly.alerts or weighed):
             # Nearly all traffic ends here.
             return _verdict(Action.PASS, (), score, None)
-        decided = self._decide(evidence, matches, score, parsed, anomaly)
-        return self._explained(decided, evidence, matches, score, parsed)
+        decided = self._decide(evidence, matches, weighed, score, parsed, anomaly)
+        return self._explained(decided, evidence, matches, weighed, score, parsed)
 
     def p_value(self, verdict: Verdict) -> float | None:
         """Return the p-value of a verdict's score; the hot path leaves it out of a pass."""
@@ -134,21 +153,32 @@ class Inspector:
         firm = self._scorer.blockable(parsed, score)
         return _Anomaly(firm >= alert, firm >= self._thresholds.block[score.category])
 
+    def _weighed(self, request: Request, parsed: ParsedRequest, client: str) -> tuple[Weighed, ...]:
+        """Return what registered sets find, with its worth."""
+        assert self.rules is not None
+        findings = self.rules.match(request, parsed, client)
+        is_marked = self._scorer.is_marked if self._scorer is not None else _never
+        return tuple(weigh(finding, parsed, is_marked) for finding in findings)
+
     def _decide(
         self,
         evidence: list[Evidence],
         matches: tuple[SignatureMatch, ...],
+        weighed: tuple[Weighed, ...],
         score: Score | None,
         parsed: ParsedRequest,
         anomaly: _Anomaly,
     ) -> Action:
-        best = _strongest(evidence, matches)
+        best = _strongest(evidence, matches, weighed)
         if anomaly.blocks or best is Confidence.HIGH:
             decided = Action.BLOCK
         elif best is Confidence.MEDIUM:
             sanity = any(e.confidence is Confidence.MEDIUM for e in evidence)
+            medium = [(match.rule.id, match.field_index) for match in matches
+                      if match.confidence is Confidence.MEDIUM]  # fmt: skip
+            medium += [candidate for one in weighed for candidate in one.candidates]
             supported = (sanity and anomaly.alerts) or self._supported(
-                matches, score, parsed, anomaly
+                medium, score, parsed, anomaly
             )
             decided = Action.BLOCK if supported else Action.ALERT
         else:
@@ -159,21 +189,22 @@ class Inspector:
 
     def _supported(
         self,
-        matches: tuple[SignatureMatch, ...],
+        medium: list[tuple[str, int]],
         score: Score | None,
         parsed: ParsedRequest,
         anomaly: _Anomaly,
     ) -> bool:
-        """Whether the model, too, speaks against a field that a medium rule matched in."""
+        """Whether the model, too, speaks against a field that a medium rule matched in.
+
+        ``medium`` are the ids of rules, with the index of the field.
+        """
         if score is None or self._scorer is None:
             return False
         values = dict(zip(score.indices, score.values.tolist(), strict=True))
-        for match in matches:
-            if match.confidence is not Confidence.MEDIUM:
-                continue
-            field = parsed.fields[match.field_index]
-            said = self._scorer.speaks_against(match.rule.id, field, score)
-            odd = anomaly.alerts or values.get(match.field_index, 0.0) >= _ODD_VALUE
+        for rule, index in medium:
+            field = parsed.fields[index]
+            said = self._scorer.speaks_against(rule, field, score)
+            odd = anomaly.alerts or values.get(index, 0.0) >= _ODD_VALUE
             article = is_prose(field) and len(field.value) > _ARTICLE
             if said or (said is None and odd and not article):
                 return True
@@ -184,11 +215,13 @@ class Inspector:
         decided: Action,
         evidence: list[Evidence],
         matches: tuple[SignatureMatch, ...],
+        weighed: tuple[Weighed, ...],
         score: Score | None,
         parsed: ParsedRequest,
     ) -> Verdict:
         limit = self.policy.limits.excerpt_bytes
         found = evidence + [_signature_evidence(match, parsed, limit) for match in matches]
+        found += [e for one in weighed for e in set_evidence(one, parsed, limit)]
         p_value = None
         if score is not None and self._scorer is not None:
             model = self._scorer.model
@@ -204,8 +237,18 @@ class Inspector:
 _ORDER = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
 
 
-def _strongest(evidence: list[Evidence], matches: tuple[SignatureMatch, ...]) -> Confidence | None:
+def _never(_rule: str, _field: Field) -> bool:
+    """Without a model nothing is known of any field."""
+    return False
+
+
+def _strongest(
+    evidence: list[Evidence],
+    matches: tuple[SignatureMatch, ...],
+    weighed: tuple[Weighed, ...],
+) -> Confidence | None:
     found = [e.confidence for e in evidence] + [match.confidence for match in matches]
+    found += [one.strongest for one in weighed]
     return min(found, key=_ORDER.__getitem__, default=None)
 
 

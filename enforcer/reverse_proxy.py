@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cnaf.models.artifact import ArtifactFiles
+    from cnaf.signatures.sets.registered import RegisteredSet
+    from cnaf.signatures.sets.sources import Sources
 
 __all__ = ["Protection", "protect"]
 
@@ -33,7 +35,7 @@ class Protection:
     """What stands in front of an origin, and how it decides.
 
     ``files`` is the model of ``subject``; None, and an empty ``subject``, where only signatures
-    enforce. ``spool`` is where alerts go.
+    enforce. ``spool`` is where alerts go. ``rules`` are registered sets with their files.
     """
 
     listen: Address
@@ -46,6 +48,7 @@ class Protection:
     workers: int = 2
     fail_open: bool = True
     budget_ms: int = 100
+    rules: tuple[tuple[RegisteredSet, Sources], ...] = ()
 
 
 @contextmanager
@@ -75,6 +78,7 @@ def protect(protection: Protection) -> Iterator[DataPlane]:
                 run_dir, protection.image, protection.subject, protection.spool, protection.policy
             ),
             protection.files,
+            protection.rules,
         )
         command = (sys.executable, "-m", "cnaf.enforcer.worker", str(settings))
         plane = DataPlane(config, [(*command, str(socket)) for socket in config.agent_sockets])

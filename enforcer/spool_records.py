@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from cnaf.enforcer.alerts import ALERT_SCHEMA, Alert, alert_from_dict, alert_to_dict, new_event_id
+from cnaf.enforcer.alerts import (
+    ALERT_SCHEMA,
+    FORMER_SCHEMA,
+    Alert,
+    alert_from_dict,
+    alert_to_dict,
+    new_event_id,
+)
 from cnaf.models.errors import AlertError
 
 __all__ = [
@@ -36,7 +43,7 @@ _LOSS_SCHEMA: Final = "cnaf.loss/1"
 #: How lines begin, for those who need not parse all of them.
 _START: Final = '{"schema":"%s"'
 OUTCOME_START: Final = (_START % _OUTCOME_SCHEMA).encode()
-_ALERT_START: Final = (_START % ALERT_SCHEMA).encode()
+_ALERT_STARTS: Final = tuple((_START % one).encode() for one in (ALERT_SCHEMA, FORMER_SCHEMA))
 _LOSS_START: Final = (_START % _LOSS_SCHEMA).encode()
 _SEGMENT = re.compile(r"[0-9A-Z]{26}\.[A-Za-z0-9_-]{1,64}\.jsonl")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
@@ -72,7 +79,7 @@ def record_of(line: bytes) -> Record:
     try:
         described = orjson.loads(line)
         schema = described["schema"]
-        if schema == ALERT_SCHEMA:
+        if schema in (ALERT_SCHEMA, FORMER_SCHEMA):
             return alert_from_dict(described)
         if schema == _OUTCOME_SCHEMA:
             return Outcome(str(described["event_id"]), int(described["status"]))
@@ -90,7 +97,7 @@ def alerts_told(content: bytes) -> int:
     """Return how many alerts a segment holds, and how many more it says were lost before."""
     told = 0
     for line in content.split(b"\n"):
-        if line.startswith(_ALERT_START):
+        if line.startswith(_ALERT_STARTS):
             told += 1
         elif line.startswith(_LOSS_START):
             with suppress(AlertError):

@@ -2,8 +2,8 @@
 
     python -m cnaf.enforcer.worker SETTINGS SOCKET
 
-``SETTINGS`` is a JSON file written by whoever starts the data plane; it and the model next to it
-are all that a worker needs, so a registry that is away stops no restart.
+``SETTINGS`` is a JSON file written by whoever starts the data plane; it, the model and the rules
+next to it are all that a worker needs, so a registry that is away stops no restart.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cnaf.dataplane.agent import run_agent
 from cnaf.dataplane.handler import PASS, Decision
 from cnaf.enforcer.alerts import make_alert, new_event_id
 from cnaf.enforcer.pipeline import Inspector
-from cnaf.enforcer.settings import WorkerSettings, read_model, read_settings
+from cnaf.enforcer.settings import WorkerSettings, read_model, read_rules, read_settings
 from cnaf.enforcer.spool import SpoolWriter
 from cnaf.models.errors import ArtifactError, CnafError
 from cnaf.models.exchange import Request
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from cnaf.models.exchange import Response
     from cnaf.models.request_model import RequestModel
+    from cnaf.signatures.sets.matching import RequestRules
 
 __all__ = ["InspectionHandler", "main"]
 
@@ -48,7 +49,9 @@ class InspectionHandler:
     """Decides by the pipeline and writes alerts; what the data plane calls a handler.
 
     The pipeline is a pure function of the request, so one that passed once passes again, byte for
-    byte: services that poll each other, health checks and reloads repeat themselves all day.
+    byte: services that poll each other, health checks and reloads repeat themselves all day. Where
+    registered rules look at the client's address, that is part of what is remembered; where they
+    look at the clock, nothing is.
     """
 
     def __init__(
@@ -60,16 +63,20 @@ class InspectionHandler:
         self._subject = subject
         self._awaited: OrderedDict[str, str] = OrderedDict()
         self._seen: set[int] = set()
-        self._passed: dict[int, Request] = {}
+        self._passed: dict[int, object] = {}
+        rules = inspector.rules
+        self._by_client = rules is not None and rules.by_client
+        self._remembers = rules is None or not rules.by_clock
 
     def on_request(self, request: Request, client: str, unique_id: str) -> Decision:
         """Inspect one request; whatever is not passed leaves an alert before it is answered."""
-        key = hash(request)
-        if self._passed.get(key) == request:
+        known: object = (request, client) if self._by_client else request
+        key = hash(known)
+        if self._passed.get(key) == known:
             return PASS
-        verdict = self._inspector.inspect(request)
+        verdict = self._inspector.inspect(request, client)
         if verdict.action is Action.PASS:
-            self._remember(key, request)
+            self._remember(key, known, request)
             return PASS
         event_id = new_event_id()
         alert = make_alert(
@@ -84,8 +91,10 @@ class InspectionHandler:
             self._awaited.popitem(last=False)
         return Decision(event_id=event_id, watch=True)
 
-    def _remember(self, key: int, request: Request) -> None:
+    def _remember(self, key: int, known: object, request: Request) -> None:
         """Keep a request that passed, from its second time on: most never come again."""
+        if not self._remembers:
+            return
         if key not in self._seen:
             if len(self._seen) >= _SEEN:
                 self._seen.clear()
@@ -93,7 +102,7 @@ class InspectionHandler:
         elif len(request.target) + len(request.body) <= _REMEMBERED_BYTES:
             if len(self._passed) >= _REMEMBERED:
                 self._passed.clear()
-            self._passed[key] = request
+            self._passed[key] = known
 
     def on_response(self, unique_id: str, response: Response) -> None:
         """Note what the app answered to a request that was alerted on."""
@@ -119,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     socket = Path(socket_path)
     try:
         settings = read_settings(Path(settings_file))
-        inspector = Inspector(settings.policy, SignatureEngine.load(), _model(settings))
+        inspector = Inspector(
+            settings.policy, SignatureEngine.load(), _model(settings), _rules(settings)
+        )
         warm(inspector)
         with SpoolWriter(settings.spool, worker=f"{socket.stem}-{os.getpid()}") as spool:
             handler = InspectionHandler(
@@ -139,6 +150,15 @@ def _model(settings: WorkerSettings) -> RequestModel | None:
         return read_model(settings)
     except ArtifactError as error:
         _log.error("only signatures enforce: %s", error)
+        return None
+
+
+def _rules(settings: WorkerSettings) -> RequestRules | None:
+    # Likewise: they were compiled when the settings were written.
+    try:
+        return read_rules(settings)
+    except CnafError as error:
+        _log.error("registered rule sets do not enforce: %s", error)
         return None
 
 

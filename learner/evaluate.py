@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from cnaf.datasets.stats import wilson_interval
-from cnaf.learner.fit import calibrate
+from cnaf.learner.calibrating import calibrate
 from cnaf.models.calibration import Tail
 
 __all__ = ["ReachedRate", "reached_rates"]

@@ -22,6 +22,7 @@ from cnaf.models.exchange import Exchange
 from cnaf.models.model_codec import TARGET_RATES
 from cnaf.models.stored_model import pack_model
 from cnaf.signatures.engine import SignatureEngine
+from cnaf.signatures.sets.matching import RequestRules
 
 __all__ = ["Learned", "learn"]
 
@@ -46,15 +47,17 @@ def learn(
     created: datetime,
     progress: Progress,
     options: FitOptions | None = None,
+    rules: RequestRules | None = None,
 ) -> Learned:
     """Learn a model from an image's exchanges; equal arguments give equal artifacts.
 
+    The model notes where benign values set off ``rules``, which are registered for the image.
     Raises CorpusError where too little is left to learn from.
     """
     started = time.perf_counter()
     options = options or FitOptions()
     progress("Setting attacks aside", 0, 1)
-    selection = select(exchanges, SignatureEngine.load())
+    selection = select(exchanges, SignatureEngine.load(), rules)
     progress("Setting attacks aside", 1, 1)
     _check(selection, options.folds)
     samples = collect(selection.kept, folds=options.folds, seed=options.seed, marks=selection.marks)

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from cnaf.datasets.split import kfold
 from cnaf.datasets.stats import wilson_interval
+from cnaf.learner.calibrating import calibrate
 from cnaf.learner.evaluate import ReachedRate, reached_rates
-from cnaf.learner.fit import calibrate
 from cnaf.learner.selection import Selection, select
 from cnaf.models.errors import CorpusError
 from cnaf.models.exchange import Exchange

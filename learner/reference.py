@@ -18,7 +18,7 @@ import numpy as np
 from cnaf.models.calibration import CATEGORIES, STEPS, Tail
 from cnaf.models.kernels import CHANNELS, MEASURES, NOVELTIES
 from cnaf.models.prior import general_prior
-from cnaf.models.refusals import of_type, refused, require
+from cnaf.models.refusals import blamed_on, of_type, refused, require
 from cnaf.models.scoring import TAIL_GROUP_COUNT
 from cnaf.models.strict_json import JSON, canonical_json, parse_json
 from cnaf.models.tensor_blob import read_tensors, write_tensors
@@ -73,7 +73,8 @@ def pack_reference(reference: Reference, sources: Mapping[str, JSON]) -> Referen
 
 def unpack_reference(files: ReferenceFiles) -> Reference:
     """Return the reference; raises ArtifactFormatError where the files do not fit each other."""
-    config = of_type(parse_json(files.config), dict, "description")
+    with blamed_on("its description"):
+        config = of_type(parse_json(files.config), dict, "description")
     require(config.get("format") == _FORMAT, "it is no reference")
     require(config.get("version") == 1, "its version is unknown")
     require(config.get("prior") == general_prior().digest, "it was made with another prior")

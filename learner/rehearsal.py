@@ -2,13 +2,14 @@
 
 A test suite shows an app in two ways: long visits of a few users, or many short test cases. A small
 corpus is drawn in both; its model is then held against requests of the site that it never saw, and
-what comes of that is pooled over the draws. Tails stand on each other (measures, then what a
-request is judged by, then its score), so each stage is measured under the tails of the one before.
+what comes of that is pooled over the draws. Tails stand on each other (measures and news, then
+what a request is judged by, then its score), so each stage is measured under the tails of the one
+before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -38,6 +39,7 @@ _HELD = 600
 #: Requests of a test case, where a suite is many short ones.
 _CASE = 2
 _LEAST = 2 * max(_SIZES)
+_LEARNING, _AGAIN = "Learning small corpora", "Learning them again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,37 +101,63 @@ def make_reference(
     draws: Sequence[Draw],
     progress: Callable[[str, int, int], None] = lambda _stage, _done, _all: None,
 ) -> Reference:
-    """Return the reference of some draws; equal draws give an equal reference."""
+    """Return the reference of some draws; equal draws give an equal reference.
+
+    Raises CorpusError where the site shows too little variety.
+    """
     # Nothing is known of any tail yet: what is learned under this one is used for its counts only.
     flat = Tail(np.zeros(STEPS, np.float32), 1.0)
-    blank = Reference((flat,) * TAILS, (flat,) * len(CATEGORIES))
-    held = []
-    for number, draw in enumerate(draws):
-        progress("Learning small corpora", number, len(draws))
-        held.append(_Held.of(draw, blank))
-    progress("Learning small corpora", len(draws), len(draws))
-    seen = [seen for one in held for seen in one.seen]
-    tails = list(blank.tails)
+    scores_of_none = (flat,) * len(CATEGORIES)
+    tails = [flat] * TAILS
+    seen = [
+        seen
+        for one in _learned(draws, Reference(tuple(tails), scores_of_none), _LEARNING, progress)
+        for seen in one.seen
+    ]
     for group in range(TAIL_GROUP_COUNT):
         for measure in range(_M):
             values = [s.relative[s.groups == group, measure] for s in seen]
-            tails[group * _M + measure] = fit_tail(np.concatenate(values))
+            tails[group * _M + measure] = _tail(np.concatenate(values))
     first = TAIL_GROUP_COUNT * _M
     for number in range(len(NOVELTIES)):
-        tails[first + number] = fit_tail(np.array([s.score.news[number] for s in seen]))
+        tails[first + number] = _tail(np.array([s.score.news[number] for s in seen]))
+    # Forests grow on surprises, so they are grown anew under these tails.
+    held = list(_learned(draws, Reference(tuple(tails), scores_of_none), _AGAIN, progress))
     forest = first + len(NOVELTIES)
-    tails[forest] = fit_tail(np.array([s.score.forest for s in seen]))
+    tails[forest] = _tail(np.array([s.score.forest for one in held for s in one.seen]))
     progress("Judging the rest", 0, 2)
     channels = np.array([row for one in held for row in one.channels(tails)])
     for number in range(len(CHANNELS)):
-        tails[forest + 1 + number] = fit_tail(channels[:, number])
+        tails[forest + 1 + number] = _tail(channels[:, number])
     progress("Judging the rest", 1, 2)
     scores = np.array([row for one in held for row in one.scores(tails)])
     progress("Judging the rest", 2, 2)
     return Reference(
         tuple(tails),
-        tuple(fit_tail(scores[scores[:, 0] == n, 1]) for n in range(len(CATEGORIES))),
+        tuple(_tail(scores[scores[:, 0] == n, 1]) for n in range(len(CATEGORIES))),
     )
+
+
+def _learned(
+    draws: Sequence[Draw],
+    reference: Reference,
+    stage: str,
+    progress: Callable[[str, int, int], None],
+) -> Iterator[_Held]:
+    for number, draw in enumerate(draws):
+        progress(stage, number, len(draws))
+        yield _Held.of(draw, reference)
+    progress(stage, len(draws), len(draws))
+
+
+def _tail(sample: npt.NDArray[np.float64]) -> Tail:
+    if not len(sample):
+        raise CorpusError(
+            "the site never shows some kind of request or value that others show",
+            hint="give traffic with and without bodies, of numbers, tokens and free text, of many "
+            "sessions",
+        )
+    return fit_tail(sample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +178,10 @@ class _Held:
     seen: tuple[_Seen, ...]
 
     @classmethod
-    def of(cls, draw: Draw, blank: Reference) -> _Held:
+    def of(cls, draw: Draw, reference: Reference) -> _Held:
         options = FitOptions()
         samples = collect(draw.train, folds=options.folds, seed=options.seed)
-        model = fit(samples, options, lambda _stage, _done, _all: None, blank).model
+        model = fit(samples, options, lambda _stage, _done, _all: None, reference).model
         parser, scorer = RequestParser(), Scorer(model)
         requests = [parser.parse(exchange.request) for exchange in draw.rest]
         return cls(model, tuple(_look(scorer, request) for request in requests))

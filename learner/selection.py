@@ -8,7 +8,7 @@ exclusion from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cnaf.models.exchange import Exchange, Label
@@ -16,6 +16,7 @@ from cnaf.models.fields import Location, ParsedRequest
 from cnaf.models.parsing import RequestParser
 from cnaf.models.verdict import Confidence
 from cnaf.signatures.engine import SignatureEngine, SignatureMatch
+from cnaf.signatures.sets.matching import RequestRules
 
 __all__ = ["Selection", "SetAside", "select"]
 
@@ -41,8 +42,9 @@ class Selection:
     """Exchanges to learn from, and what became of the others.
 
     ``refused`` counts by status what the app did not accept, ``labelled`` what the corpus itself
-    calls an attack. ``marks`` are rules of medium confidence by the field in which benign values
-    set them off: an editor's article holds markup, and a rule that finds it there says nothing.
+    calls an attack. ``marks`` are rules of medium confidence, and families of rules of registered
+    sets, by the field in which benign values set them off: an editor's article holds markup, and
+    a rule that finds it there says nothing.
     ``suspects`` are the kept exchanges (by index) in which any rule found anything.
     """
 
@@ -59,8 +61,14 @@ class Selection:
         return len(self.kept) + sum(self.refused.values()) + self.labelled + len(self.attacks)
 
 
-def select(exchanges: Iterable[Exchange], engine: SignatureEngine) -> Selection:
-    """Sort a corpus; an exchange without a recorded answer counts as accepted."""
+def select(
+    exchanges: Iterable[Exchange], engine: SignatureEngine, rules: RequestRules | None = None
+) -> Selection:
+    """Sort a corpus; an exchange without a recorded answer counts as accepted.
+
+    Registered ``rules`` set nothing aside, whatever their mode: they are strangers to the image,
+    and most of what they find in its tests are false alarms, which the marks take note of.
+    """
     parser = RequestParser()
     kept: list[Exchange] = []
     refused: Counter[int] = Counter()
@@ -93,6 +101,9 @@ def select(exchanges: Iterable[Exchange], engine: SignatureEngine) -> Selection:
             field = request.fields[match.field_index]
             key = (field.location, field.name, match.rule.id)
             set_off.setdefault(key, set()).add(exchange.session)
+        if rules is not None:
+            for key in _found_by_sets(rules, exchange, request):
+                set_off.setdefault(key, set()).add(exchange.session)
     marks: dict[tuple[Location, str], set[str]] = {}
     for (location, name, rule), sessions in set_off.items():
         if len(sessions) >= max(_MARK_SESSIONS, _MARK_SHARE * len(shown[location, name])):
@@ -101,6 +112,17 @@ def select(exchanges: Iterable[Exchange], engine: SignatureEngine) -> Selection:
         tuple(kept), dict(sorted(refused.items())), labelled, tuple(attacks),
         {key: frozenset(rules) for key, rules in marks.items()}, frozenset(suspects),
     )  # fmt: skip
+
+
+def _found_by_sets(
+    rules: RequestRules, exchange: Exchange, request: ParsedRequest
+) -> Iterator[tuple[Location, str, str]]:
+    """Yield each field in which a rule of a set matched, and the family of the rule."""
+    for finding in rules.match(exchange.request, request):
+        for match in finding.matches:
+            for index in match.fields:
+                field = request.fields[index]
+                yield field.location, field.name, match.family
 
 
 def _attack(

@@ -43,6 +43,10 @@ _TAIL_SHARE = 0.02
 #: Observations that a reference counts for. With 100, sites that gave no reference exceed a rate
 #: of one in a hundred at 200 requests; with 300 they keep it.
 REFERENCE_WEIGHT: Final = 300.0
+#: Shares are as exact as float32, in which tails are kept.
+_ROUNDING = 1e-6
+#: Past this neither a corpus nor the reference backs a number.
+_RAREST = 1e-5
 #: A tail without spread is given one of a tenth, so that its slope stays finite.
 _LEAST_SPREAD = 0.1
 #: Halvings after which a threshold is exact for scores, which are float32 up to SURPRISE_CAP.
@@ -67,10 +71,7 @@ class Tail(NamedTuple):
 def fit_tail(
     sample: npt.NDArray[np.float64], reference: Tail | None = None, weight: float = REFERENCE_WEIGHT
 ) -> Tail:
-    """Return the tail of a sample, on top of a reference that counts ``weight`` observations.
-
-    A step beyond what both can show holds infinity.
-    """
+    """Return the tail of a sample, on top of a reference that counts ``weight`` observations."""
     ordered = np.sort(np.asarray(sample, np.float64))
     if reference is None:
         return _own_tail(ordered)
@@ -83,9 +84,9 @@ def fit_tail(
     share = (above + weight * reference.share(grid)) / (n + weight)
     points = np.full(STEPS, np.inf, np.float32)
     for step in range(STEPS):
-        rare = np.flatnonzero(share <= 10.0 ** (-TAIL_STEP * step) * (1.0 + 1e-9))
-        if len(rare):
-            points[step] = grid[rare[0]]
+        # The last value that is still so common: what lies beyond a tie is as rare as it looks.
+        common = np.flatnonzero(share >= 10.0 ** (-TAIL_STEP * step) * (1.0 - _ROUNDING))
+        points[step] = grid[common[-1]] if len(common) else grid[0]
     expected = _TAIL_SHARE * weight
     excess = expected / (reference.slope * np.log(10.0))
     count = expected
@@ -139,7 +140,7 @@ class Calibration:
             above = self.total
         else:
             above = int(self.ranks[index]) if index < len(self.ranks) else 0
-        reference = 10.0 ** -surprise(score, *self.reference)
+        reference = max(_RAREST, 10.0 ** -surprise(score, *self.reference))
         return float((above + self.weight * reference) / (self.total + self.weight))
 
     def threshold(self, false_positive_rate: float) -> float:

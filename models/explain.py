@@ -74,7 +74,7 @@ def _structure(
         add("unseen-method", "the image never answered this method there", "method", score.method,
             ("a method that the tests used on this path", route, "the same path by such a method"),
             p_values[1])  # fmt: skip
-    elif path or score.endpoint is None:
+    if path or (score.endpoint is None and not method):
         add("unseen-endpoint", "the image never answered this endpoint in CI", "path",
             request.path, ("an endpoint that the tests exercised", route,
             "the page, once tests request it and the image is learned again"),

@@ -402,6 +402,11 @@ class Scorer:
         enough = profile.sessions >= (_MANY_SESSIONS if by_design else ENOUGH_SESSIONS)
         return True if enough else None
 
+    def is_marked(self, rule: str, field: Field) -> bool:
+        """Say whether benign values of this field set the rule off, at whatever endpoint."""
+        profile = self._profiles.get((field.location, field.name))
+        return profile is not None and rule in profile.marks
+
     def _resolve(
         self, request: ParsedRequest
     ) -> tuple[list[int], dict[int, int], list[int], list[int], int, bytes]:

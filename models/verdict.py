@@ -48,6 +48,7 @@ class Evidence:
     excerpt as (start, end) character offsets into it. ``expected``, ``seen`` and ``would_pass``
     are phrases: what is normal there, what came, and what of it would have been normal.
     ``p_value`` is the share of held-out benign values, or requests, that are at least so odd.
+    ``source`` is name, version and hash of a registered rule set, empty for what is built in.
     """
 
     detector: Detector
@@ -64,6 +65,7 @@ class Evidence:
     p_value: float | None = None
     tags: tuple[str, ...] = ()
     would_pass: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

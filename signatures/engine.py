@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 from cnaf.models.fields import SEPARATOR
 from cnaf.models.verdict import Confidence
 from cnaf.signatures.compiler import compile_rules
+from cnaf.signatures.kept_databases import default_cache_dir
 from cnaf.signatures.rule_files import built_in_rules
 from cnaf.signatures.tokenizers import is_injection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from cnaf.models.fields import ParsedRequest
     from cnaf.signatures.rule import Rule
@@ -54,20 +56,26 @@ class SignatureEngine:
     """A set of rules, compiled.
 
     Not thread-safe: an instance holds Hyperscan's scratch space and a list of hits, so each thread
-    (or worker process) loads its own. Rules are immutable and may be shared.
+    (or worker process) loads its own. Rules are immutable and may be shared. With a ``cache`` the
+    database is kept in that folder.
     """
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], cache: Path | None = None) -> None:
         self.rules = tuple(rules)
         self._patterns = [(i, p) for i, rule in enumerate(self.rules) for p in rule.patterns]
         self._hits: list[_Hit] = []
-        self._scan = compile_rules(self.rules).scan
+        self._scan = compile_rules(self.rules, cache).scan
         self._on_hit = _collector(self._hits)
 
     @classmethod
-    def load(cls, rules: Sequence[Rule] | None = None) -> SignatureEngine:
-        """Return an engine for ``rules``, or for the built-in ones; raises RuleError."""
-        return cls(built_in_rules() if rules is None else rules)
+    def load(
+        cls, rules: Sequence[Rule] | None = None, cache: Path | None = None
+    ) -> SignatureEngine:
+        """Return an engine for ``rules``, or for the built-in ones; raises SecLangError.
+
+        What takes seconds to compile is kept in ``cache``, or in the user's cache folder.
+        """
+        return cls(built_in_rules() if rules is None else rules, cache or default_cache_dir())
 
     def match(self, request: ParsedRequest) -> tuple[SignatureMatch, ...]:
         """Return at most one match a rule, that of the first field in which it says most."""

@@ -1,7 +1,8 @@
-"""What a rule is: patterns, where they may match, how much a match says, and its samples.
+"""What a rule is: patterns, where they may match, and how much a match says.
 
-A rule is data. Files are read in :mod:`cnaf.signatures.rule_files`, patterns are turned into
-databases in :mod:`cnaf.signatures.compiler`; nothing here touches either.
+A rule is data. Files are read in :mod:`cnaf.signatures.rule_files`, samples in
+:mod:`cnaf.signatures.rule_samples`, patterns are turned into databases in
+:mod:`cnaf.signatures.compiler`; nothing here touches any of them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from typing import Final
 
 from cnaf.models.fields import Field, Location
 from cnaf.models.verdict import Confidence
+from cnaf.signatures.seclang.syntax import Place
 
-__all__ = ["PROSE", "Pattern", "Rule", "Sample", "Severity", "Syntax", "Targets", "is_prose"]
+__all__ = [
+    "PROSE", "PROSE_LOCATIONS", "Pattern", "Rule", "Severity", "Syntax", "Targets", "is_prose",
+]  # fmt: skip
 
 
 #: Names under which people write texts: articles, comments, source code. A code sample is normal
@@ -24,12 +28,15 @@ PROSE: Final = frozenset((
     "excerpt.raw", "html", "markdown", "newcontent", "post_content", "post_excerpt", "source",
     "text", "widget-custom_html[#][content]", "widget-text[#][text]",
 ))  # fmt: skip
-_WRITTEN: Final = (Location.FORM, Location.JSON, Location.MULTIPART)
+#: Where a rule stands that no file holds.
+_NOWHERE: Final = Place("rules", 1)
+#: Where those names are names of texts.
+PROSE_LOCATIONS: Final = (Location.FORM, Location.JSON, Location.MULTIPART)
 
 
 def is_prose(field: Field) -> bool:
     """Say whether people write texts in this field, by its name."""
-    return field.location in _WRITTEN and field.name.lower() in PROSE
+    return field.location in PROSE_LOCATIONS and field.name.lower() in PROSE
 
 
 class Severity(StrEnum):
@@ -84,22 +91,15 @@ class Targets:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A canonical value that a rule must, or must not, fire on, and the field it stands in."""
-
-    value: bytes
-    location: Location
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Rule:
     """One attack technique.
 
     ``confidence`` HIGH means that a match alone may block: it practically never matches benign
     traffic. ``max_length`` is the longest value, in bytes, in which that holds (0: any): what is
     an attack as a search term can be a code sample in an article. ``expected`` is the sentence
-    that evidence shows. With a ``syntax`` the patterns only choose what its tokenizer sees.
+    that evidence shows. With a ``syntax`` the patterns only choose what its tokenizer sees. ``id``
+    is the name that evidence shows, ``number`` the one by which SecLang knows the rule;
+    ``version`` is that of the rules that it came with, ``place`` where it stands.
     """
 
     id: str
@@ -110,10 +110,11 @@ class Rule:
     tags: tuple[str, ...]
     patterns: tuple[Pattern, ...]
     targets: Targets
-    must_fire: tuple[Sample, ...]
-    must_not_fire: tuple[Sample, ...]
     max_length: int = 0
     syntax: Syntax | None = None
+    number: int = 0
+    version: str = ""
+    place: Place = _NOWHERE
 
     def confidence_in(self, field: Field) -> Confidence | None:
         """Return what a match in this field says, by its place and length; None for nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def pytest_report_header() -> list[str]:
         "containers: tests marked docker need root and an engine (CNAF_REQUIRE_DOCKER=1)",
         "networks: tests marked namespaces need root, nft and ip (CNAF_REQUIRE_NAMESPACES=1)",
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_registered_rules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What whoever runs the tests has registered plays no part."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNAF_RULES", str(tmp_path_factory.mktemp("rules")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def test_every_command_and_option_in_the_documents_exists() -> None:
         text = path.read_text("utf-8")
         for line in re.findall(r"^cnaf .*$", text, re.MULTILINE):
             words = line.split()
-            assert " ".join(words[:2]) in known or " ".join(words[:3]) in known, line
+            assert any(" ".join(words[:count]) in known for count in (2, 3, 4)), line
         if path.parent.name != "adr":
             for option in re.findall(r"`(?:cnaf [^`]*)?(--[a-z-]+)", text):
                 assert option in options, f"{path.name}: {option}"
@@ -124,7 +124,8 @@ def test_make_targets_in_the_documents_exist() -> None:
 def test_every_module_is_packaged() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     packages = project["tool"]["setuptools"]["packages"]
-    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    modules = [*ROOT.glob("*/__init__.py"), *ROOT.glob("*/*/__init__.py")]
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in modules}
     assert {f"cnaf.{folder}" for folder in folders} == set(packages)
 
 

@@ -34,7 +34,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
     (folder / "datasets").symlink_to(ROOT / "datasets")
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     xdg = {"XDG_DATA_HOME": str(folder / "data"), "XDG_STATE_HOME": str(folder / "state")}
-    return folder, {**os.environ, **xdg, "PATH": path}
+    own = {"CNAF_RULES": str(folder / "rules"), "PATH": path}
+    return folder, {**os.environ, **xdg, **own}
 
 
 def test_the_first_commands_are_the_two_that_make_promises() -> None:
@@ -45,7 +46,7 @@ def test_commands_that_end_do_so_well(home: tuple[Path, dict[str, str]]) -> None
     folder, env = home
     started = [c for c in commands() if c.startswith("cnaf ")]
     ending = [c for c in started if "enforce" not in c and "--follow" not in c]
-    assert len(ending) == 4
+    assert len(ending) == 5
     for command in ending:
         done = subprocess.run(
             shlex.split(command), cwd=folder, env=env, capture_output=True, text=True,

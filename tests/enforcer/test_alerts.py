@@ -51,10 +51,19 @@ def test_an_alert_is_the_same_after_json(alert: Alert) -> None:
     assert alert_from_dict(json.loads(json.dumps(alert_to_dict(alert)))) == alert
 
 
+def test_alerts_of_the_former_schema_are_read(make: Callable[..., Alert]) -> None:
+    alert = make()
+    described = alert_to_dict(alert)
+    for evidence in described["evidence"]:
+        assert evidence.pop("source") == ""
+    assert alert_from_dict(described | {"schema": "cnaf.alert/2"}) == alert
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"schema": "cnaf.alert/1"}, "cnaf.alert/1"),
+        ({"schema": "cnaf.alert/2", "evidence": [7]}, "cnaf.alert/2"),
         ({"extra": 1}, "entries"),
         ({"time": "2024-05-01T12:00:00"}, "UTC"),
         ({"time": "2024-05-01T12:00:00+02:00"}, "UTC"),

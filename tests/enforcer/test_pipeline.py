@@ -41,7 +41,7 @@ WORDS = {Confidence.HIGH: "wooolll", Confidence.MEDIUM: "cotttt", Confidence.LOW
 def rule(confidence: Confidence, word: str) -> Rule:
     return Rule(
         f"test-{confidence}", "a test word", "other words", Severity.HIGH, confidence, ("CWE-1",),
-        (Pattern(word),), Targets(frozenset((Location.QUERY, Location.FORM))), (), (),
+        (Pattern(word),), Targets(frozenset((Location.QUERY, Location.FORM))),
     )  # fmt: skip
 
 

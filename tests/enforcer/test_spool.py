@@ -308,7 +308,7 @@ def test_the_documentation_tells_the_limits() -> None:
         f"{limits.pending_lines:,} lines",
         f"{limits.sync_seconds} s",
         SPOOL_VARIABLE,
-        "cnaf.alert/2",
+        "cnaf.alert/3",
         "cnaf.outcome/1",
         "cnaf.loss/1",
     ):

@@ -53,7 +53,7 @@ def test_since_leaves_out_what_is_older(tmp_path: Path, make: Callable[..., Aler
         (b"no json\n", "damaged"),
         (b"[]\n", "damaged"),
         (b"{}\n", "damaged"),
-        (b'{"schema":"cnaf.alert/2"}\n', "entries"),
+        (b'{"schema":"cnaf.alert/3"}\n', "entries"),
         (b'{"schema":"cnaf.loss/1","time":7,"alerts":1,"reason":""}\n', "damaged"),
         (b'{"schema":"cnaf.outcome/1"}\n', "damaged"),
         (b'{"schema":"cnaf.alert/9"}\n', "upgrade"),

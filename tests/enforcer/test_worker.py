@@ -26,9 +26,9 @@ class Counting(Inspector):
 
     runs = 0
 
-    def inspect(self, request: Request):  # type: ignore[no-untyped-def]
+    def inspect(self, request: Request, client: str = ""):  # type: ignore[no-untyped-def]
         self.runs += 1
-        return super().inspect(request)
+        return super().inspect(request, client)
 
 
 @pytest.fixture(scope="module")

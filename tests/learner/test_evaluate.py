@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
+from cnaf.learner.calibrating import calibrate
 from cnaf.learner.evaluate import ReachedRate, reached_rates
-from cnaf.learner.fit import calibrate
 from cnaf.models.calibration import CATEGORIES, SPENT, Tail, fit_tail
 
 from tests.support.tails import SHY, STRAIGHT

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cnaf.learner.fit import FitOptions, FitResult, calibrate, fit
+from cnaf.learner.calibrating import calibrate
+from cnaf.learner.fit import FitOptions, FitResult, fit
 from cnaf.learner.reference import TAILS, Reference, general_reference
 from cnaf.learner.samples import collect
 from cnaf.models.calibration import (

@@ -205,7 +205,7 @@ class TestReference:
     def test_progress_ends_each_stage(self) -> None:
         assert made().scores
         stages = {stage for stage, _, _ in told()}
-        assert len(stages) == 2
+        assert len(stages) == 3
         for stage in stages:
             steps = [(done, total) for name, done, total in told() if name == stage]
             assert steps == sorted(steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from cnaf.learner.selection import select
 from cnaf.models.exchange import Exchange, Label, Request, Response
@@ -10,7 +12,11 @@ from cnaf.models.parsing import RequestParser
 from cnaf.models.verdict import Confidence
 from cnaf.signatures.engine import SignatureEngine
 
+from tests.support.rule_sets import SCORED
+from tests.support.rule_sets import engine as rule_engine
+
 ENGINE = SignatureEngine.load()
+DENYING = 'SecRule ARGS "@contains free" "id:9301,phase:2,deny,t:none,msg:\'Free\'"'
 
 
 def exchange(
@@ -103,3 +109,28 @@ def test_recorded_benign_sessions_lose_nothing_to_rules(
     wordpress_sessions: list[Exchange],
 ) -> None:
     assert select(wordpress_sessions, ENGINE).attacks == ()
+
+
+class TestRegisteredSets:
+    """What the rules of registered sets find is noted by field, and sets nothing aside."""
+
+    def marks(self, folder: Path, *exchanges: Exchange) -> dict[str, frozenset[str]]:
+        rules = rule_engine(folder, SCORED + DENYING)
+        found = select(exchanges, ENGINE, rules)
+        assert len(found.kept) == len(exchanges)
+        return {f"{place.label}:{name}": marks for (place, name), marks in found.marks.items()}
+
+    def test_families_of_rules_are_noted_where_sessions_agree(self, tmp_path: Path) -> None:
+        found = self.marks(
+            tmp_path,
+            exchange("a", b"/?note=the+union&q=tea", session="1"),
+            exchange("b", b"/?note=a+union&q=union", session="2"),
+            exchange("c", b"/?q=free+tea", session="3"),
+            exchange("d", b"/?q=free+milk", session="4"),
+        )
+        assert found == {"query:note": {"attack-sqli"}, "query:q": {"9301"}}
+
+    def test_one_session_is_not_enough(self, tmp_path: Path) -> None:
+        assert (
+            self.marks(tmp_path, exchange("a", b"/?note=union"), exchange("b", b"/?note=1")) == {}
+        )

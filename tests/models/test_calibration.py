@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from cnaf.learner.fit import calibrate
+from cnaf.learner.calibrating import calibrate
 from cnaf.models.calibration import (
     CATEGORIES,
     REFERENCE_WEIGHT,
@@ -33,6 +33,10 @@ scores = st.lists(one_score, max_size=60)
 asked = one_score | st.floats(-1, 10)
 rates = st.floats(1e-6, 0.999)
 W = REFERENCE_WEIGHT
+
+
+#: Past this share no number is backed.
+RAREST = 1e-5
 
 
 def of(
@@ -60,7 +64,7 @@ def test_a_p_value_is_the_share_of_scores_and_reference(
     values: list[float], reference: Tail, score: float
 ) -> None:
     above = sum(value >= score for value in values)
-    share = 10.0 ** -surprise(score, *reference)
+    share = max(RAREST, 10.0 ** -surprise(score, *reference))
     assert of(values, reference).p_value(score) == pytest.approx(
         (above + W * share) / (len(values) + W), rel=1e-12
     )
@@ -141,7 +145,7 @@ class TestWhoSpeaks:
     def test_a_reference_alone_gives_its_own_thresholds(self, reference: Tail, rate: float) -> None:
         threshold = of([], reference).threshold(rate)
         reached = surprise(SURPRISE_CAP, *reference)
-        assert math.isfinite(threshold) == (10.0**-reached <= rate)
+        assert math.isfinite(threshold) == (max(RAREST, 10.0**-reached) <= rate)
         if math.isfinite(threshold):
             least = -math.log10(rate)
             assert surprise(threshold, *reference) >= least - 1e-9
@@ -255,7 +259,7 @@ class TestSessions:
             above = [session for value, session in made if value >= score]
             worst = max(map(above.count, above), default=1)
             expected = min(len(made), len(above) + worst - 1)
-            share = 10.0 ** -surprise(float(score), *reference)
+            share = max(RAREST, 10.0 ** -surprise(float(score), *reference))
             assert calibration.p_value(score) == pytest.approx(
                 (expected + W * share) / (len(made) + W), rel=1e-12
             )
@@ -516,7 +520,7 @@ class TestTailsOnAReference:
         known = reference.points[np.isfinite(reference.points)]
         assert own.points[: len(known)].tolist() == pytest.approx(known.tolist())
         # Where a step falls between two numbers, the value beyond it speaks.
-        assert surprise(value, *own) <= surprise(value, *reference) + 1e-3
+        assert surprise(value, *own) <= surprise(value, *reference) + TAIL_STEP
         assert surprise(value, *own) >= surprise(value, *reference) - TAIL_STEP - 1e-3
 
     def test_a_sample_of_such_traffic_changes_little(self) -> None:

@@ -118,10 +118,10 @@ class TestStructure:
         return found
 
     def test_an_endpoint(self) -> None:
-        found = self.news(request("PUT", "/admin/setup"))
+        found = self.news(request("POST", "/admin/setup"))
         assert list(found) == ["unseen-endpoint"]
         assert found["unseen-endpoint"].excerpt == "/admin/setup"
-        assert found["unseen-endpoint"].seen == "PUT /{slug}/{slug}"
+        assert found["unseen-endpoint"].seen == "POST /{slug}/{slug}"
         assert found["unseen-endpoint"].field == "path"
 
     def test_a_method(self) -> None:

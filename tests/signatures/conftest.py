@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pytest
-from cnaf.models.fields import SEPARATOR, Field, ParsedRequest
 from cnaf.signatures.engine import SignatureEngine
+from cnaf.signatures.rule_samples import request_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from cnaf.models.fields import Field, ParsedRequest
 
 
 @pytest.fixture(scope="session")
@@ -20,11 +21,4 @@ def engine() -> SignatureEngine:
 
 @pytest.fixture(scope="session")
 def make_request() -> Callable[[Sequence[Field]], ParsedRequest]:
-    """Return a request of the given fields, laid out as the parser lays them out."""
-
-    def make(fields: Sequence[Field]) -> ParsedRequest:
-        values = [field.value for field in fields]
-        starts = list(accumulate((len(value) + 1 for value in values), initial=0))[:-1]
-        return ParsedRequest("GET", "/", list(fields), [], SEPARATOR.join(values), starts, 0)
-
-    return make
+    return request_of

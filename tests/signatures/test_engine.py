@@ -11,15 +11,20 @@ from cnaf.models.exchange import Request
 from cnaf.models.fields import Field, Location
 from cnaf.models.parsing import RequestParser
 from cnaf.models.verdict import Confidence
+from cnaf.signatures import compiler
 from cnaf.signatures.engine import SignatureEngine
-from cnaf.signatures.rule import Pattern, Rule, Sample, Severity, Syntax, Targets
-from cnaf.signatures.rule_files import RuleError, built_in_rules
+from cnaf.signatures.rule import Pattern, Rule, Severity, Syntax, Targets
+from cnaf.signatures.rule_files import built_in_rules
+from cnaf.signatures.rule_samples import built_in_samples
+from cnaf.signatures.seclang.errors import SecLangError
+from cnaf.signatures.seclang.syntax import Place
 from cnaf.signatures.tokenizers import is_injection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from cnaf.models.fields import ParsedRequest
 
@@ -56,8 +61,7 @@ def says(rule: Rule, field: Field) -> Confidence | None:
     return Confidence.MEDIUM if rule.confidence is Confidence.HIGH else Confidence.LOW
 
 
-STEPS = [Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH]
-SAMPLES = [s for rule in RULES for s in (*rule.must_fire, *rule.must_not_fire)]
+SAMPLES = [s for o in built_in_samples(RULES).values() for s in (*o.must_fire, *o.must_not_fire)]
 PLACES = sorted({(s.location, s.name) for s in SAMPLES} | {(Location.FORM, "content")})
 
 
@@ -104,7 +108,6 @@ def test_equals_a_search_of_each_value_by_each_rule(
 
 def make_rule(*patterns: Pattern, **entries: object) -> Rule:
     place = Location.QUERY
-    samples = (Sample(b"a", place), Sample(b"b", place))
     known: dict[str, object] = {
         "id": "cnaf-test-1",
         "message": "m",
@@ -114,8 +117,7 @@ def make_rule(*patterns: Pattern, **entries: object) -> Rule:
         "tags": ("CWE-1",),
         "patterns": patterns,
         "targets": Targets(frozenset((place,))),
-        "must_fire": samples,
-        "must_not_fire": samples,
+        "place": Place("own.conf", 7),
     }
     return Rule(**(known | entries))  # type: ignore[arg-type]  # entries are checked by name
 
@@ -240,8 +242,44 @@ def test_a_tokenizer_has_the_last_word(make_request: MakeRequest) -> None:
 
 
 def test_a_refused_pattern_names_its_rule() -> None:
-    with pytest.raises(RuleError, match="rule cnaf-test-1: patterns: Hyperscan refuses"):
-        SignatureEngine.load([make_rule(Pattern("a")), make_rule(Pattern("(?=a)b"))])
+    told = r"own\.conf:7: cnaf-test-1: the pattern '\(\?=a\)b' cannot be used: Hyperscan says"
+    with pytest.raises(SecLangError, match=told):
+        SignatureEngine([make_rule(Pattern("a")), make_rule(Pattern("(?=a)b"))])
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("body", ["a*", "a|b?", "(a)?"])
+def test_a_pattern_that_matches_nothing_is_refused(body: str, at_start: bool, at_end: bool) -> None:
+    with pytest.raises(SecLangError, match=r"own\.conf:7: cnaf-test-1: the pattern .* empty"):
+        SignatureEngine([make_rule(Pattern(body, at_start, at_end))])
+
+
+@pytest.mark.parametrize("body", ["(" * 2000 + "a" + ")" * 2000, "a{99999999999}", "a{5,2}", "a**"])
+def test_a_pattern_that_nobody_can_compile_is_refused(body: str) -> None:
+    with pytest.raises(SecLangError, match=r"own\.conf:7: cnaf-test-1: the pattern .* cannot be"):
+        SignatureEngine([make_rule(Pattern(body, at_start=True))])
+
+
+def test_a_database_is_kept(
+    tmp_path: Path, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules, attack = [make_rule(Pattern("ab"))], make_request(query(b"xab"))
+    before = SignatureEngine(rules, tmp_path).match(attack)
+    assert before
+    other = [make_rule(Pattern("ab", at_start=True))]
+    assert not SignatureEngine(other, tmp_path).match(attack)
+    with monkeypatch.context() as patched:
+        patched.setattr(compiler, "_compile", None)
+        assert SignatureEngine(rules, tmp_path).match(attack) == before
+        assert not SignatureEngine(other, tmp_path).match(attack)
+
+
+def test_a_refused_pattern_is_not_kept(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(SecLangError, match="cannot be used"):
+            SignatureEngine([make_rule(Pattern("a*"))], tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_error_leaves_no_trace(engine: SignatureEngine, make_request: MakeRequest) -> None:

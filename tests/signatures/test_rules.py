@@ -13,6 +13,7 @@ from cnaf.models.parsing import RequestParser
 from cnaf.models.verdict import Confidence
 from cnaf.signatures.rule import Syntax
 from cnaf.signatures.rule_files import built_in_rules
+from cnaf.signatures.rule_samples import built_in_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
     from cnaf.models.exchange import Exchange
     from cnaf.models.fields import ParsedRequest
     from cnaf.signatures.engine import SignatureEngine
-    from cnaf.signatures.rule import Rule, Sample
+    from cnaf.signatures.rule import Rule
+    from cnaf.signatures.rule_samples import Sample
 
     MakeRequest = Callable[[Sequence[Field]], ParsedRequest]
 
 CORPUS = Path(__file__).parents[2] / "datasets" / "wordpress"
 RULES = built_in_rules()
-FIRE = [(rule, sample) for rule in RULES for sample in rule.must_fire]
-HOLD = [(rule, sample) for rule in RULES for sample in rule.must_not_fire]
+SAMPLES = built_in_samples(RULES)
+FIRE = [(rule, sample) for rule in RULES for sample in SAMPLES[rule.id].must_fire]
+HOLD = [(rule, sample) for rule in RULES for sample in SAMPLES[rule.id].must_not_fire]
 #: Headers as clients send them that nobody calls attackers.
 PLAIN_CLIENTS = [
     b"Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0",
@@ -87,6 +90,17 @@ def test_there_are_rules_of_every_class() -> None:
     assert {"sqli", "xss", "traversal", "rfi", "cmd", "code", "ssti", "jndi", "xxe"} <= classes
     assert {"ssrf", "scanner", "crlf", "query", "upload"} <= classes
     assert 60 <= len(RULES) <= 90
+
+
+def test_numbers_are_of_our_range_and_say_the_file() -> None:
+    files: dict[str, set[int]] = {}
+    for rule in RULES:
+        assert 4_300_000 <= rule.number <= 4_399_999
+        files.setdefault(rule.place.file, set()).add(rule.number // 1000)
+        assert rule.place.file == rule.id.split("-")[1] + ".conf"
+        assert rule.number % 1000 == int(rule.id.rsplit("-", 1)[1])
+    assert all(len(hundreds) == 1 for hundreds in files.values())
+    assert len(set.union(*files.values())) == len(files)
 
 
 def test_a_parser_of_sql_or_html_alone_never_blocks() -> None:
