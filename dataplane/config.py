@@ -1,7 +1,9 @@
 """HAProxy's configuration, rendered from typed values.
 
-Nothing is rendered that was not validated first: hosts and numbers by their grammar, paths by
-quoting, so that no value can add a directive. What the rendered proxy does with a request:
+What every proxy of ours has is :class:`InspectionConfig` and the ``render_`` functions of parts;
+:class:`ProxyConfig` is the explicit proxy, :mod:`cnaf.dataplane.transparent` the one that
+intercepts. Nothing is rendered that was not validated first: hosts and numbers by their grammar,
+paths by quoting, so that no value can add a directive. What a rendered proxy does with a request:
 
 1. A target or a header block over 16 KiB is refused (414, 431). So the buffer always has room for
    the inspected prefix of the body, and a long head cannot push a body out of sight.
@@ -17,10 +19,12 @@ quoting, so that no value can add a directive. What the rendered proxy does with
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import resources
 from ipaddress import IPv6Address
 from pathlib import Path
+from typing import ClassVar
 
 from cnaf.dataplane.messages import (
     REQUEST_ARGUMENTS,
@@ -32,11 +36,18 @@ from cnaf.models.errors import InputError
 
 __all__ = [
     "HEAD_BYTES",
+    "UNIQUE_ID",
     "Address",
+    "InspectionConfig",
     "ProxyConfig",
     "agent_socket",
     "page",
+    "render_agents",
+    "render_defaults",
+    "render_filters",
+    "render_global",
     "render_haproxy",
+    "render_rules",
     "render_spoe",
 ]
 
@@ -94,9 +105,9 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyConfig:
-    """One protected origin. Raises InputError for values that HAProxy must not see.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectionConfig(ABC):
+    """What a proxy that asks agents needs to know. Raises InputError for what HAProxy must not see.
 
     ``agent_sockets`` are the workers, one unix socket each; ``run_dir`` holds configuration,
     sockets and pages and belongs to this proxy alone. With ``fail_open`` a request that nobody
@@ -104,8 +115,9 @@ class ProxyConfig:
     agent, whatever it asked for; it takes exactly one worker.
     """
 
-    listen: Address
-    origin: Address
+    #: Event of the SPOE engine that asks about a request: where the rules stand that act on it.
+    request_event: ClassVar[str] = "on-frontend-http-request"
+
     agent_sockets: tuple[Path, ...]
     run_dir: Path
     fail_open: bool = True
@@ -125,6 +137,8 @@ class ProxyConfig:
     server_timeout_s: int = 120
     #: Silence on an upgraded connection (WebSocket).
     tunnel_timeout_s: int = 3_600
+    #: After a graceful stop, connections that have not ended by themselves are closed.
+    drain_timeout_s: int = 10
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -159,6 +173,32 @@ class ProxyConfig:
         """HAProxy's runtime interface."""
         return self.run_dir / _STATS_SOCKET
 
+    @property
+    def own_ports(self) -> tuple[Address, ...]:
+        """Addresses of this process's network namespace that must be free before a start."""
+        return ()
+
+    @abstractmethod
+    def haproxy_text(self) -> str:
+        """Return the configuration file of HAProxy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyConfig(InspectionConfig):
+    """One protected origin behind an address that clients are sent to."""
+
+    listen: Address
+    origin: Address
+
+    @property
+    def own_ports(self) -> tuple[Address, ...]:
+        """Return the one address that it listens on."""
+        return (self.listen,)
+
+    def haproxy_text(self) -> str:
+        """Return the configuration file of HAProxy."""
+        return render_haproxy(self)
+
 
 _STATS_SOCKET = "haproxy.sock"
 #: Variable that says whose turn a request is.
@@ -174,6 +214,7 @@ _RANGES = (
     ("client_timeout_s", 1, 86_400),
     ("server_timeout_s", 1, 86_400),
     ("tunnel_timeout_s", 1, 604_800),
+    ("drain_timeout_s", 1, 86_400),
 )
 
 
@@ -188,32 +229,60 @@ def page(name: str) -> str:
 
 
 def render_haproxy(config: ProxyConfig) -> str:
-    """Return the configuration file of HAProxy."""
-    pages = {name: _quote_path(config.run_dir / name) for name in PAGES}
+    """Return the configuration file of HAProxy as an explicit proxy."""
+    return f"""\
+{render_global(config)}
+{render_defaults(config, "http")}
+frontend cnaf
+    bind {config.listen}
+    option http-buffer-request
+    option forwardfor
+    {UNIQUE_ID}
+{render_filters(config)}\
+{render_rules(config)}\
+    default_backend origin
+
+backend origin
+    server origin {config.origin}
+
+{render_agents(config)}"""
+
+
+#: Names a request in alerts and to the agent.
+UNIQUE_ID = "unique-id-format %{+X}o%Ts-%rt-%pid"
+
+
+def render_global(config: InspectionConfig) -> str:
+    """Return the section of the process, with buffers that hold what is inspected."""
     buffer = config.body_bytes + 2 * HEAD_BYTES + _REWRITE_BYTES + _OVERHEAD_BYTES
     return f"""\
 global
     nbthread {config.threads}
     maxconn {config.max_connections}
-    hard-stop-after 10s
+    hard-stop-after {config.drain_timeout_s}s
     stats socket {_quote_path(config.stats_socket)} mode 600 level operator
     tune.bufsize {buffer}
     tune.maxrewrite {_REWRITE_BYTES}
+"""
 
+
+def render_defaults(config: InspectionConfig, mode: str) -> str:
+    """Return the section of timeouts."""
+    return f"""\
 defaults
-    mode http
+    mode {mode}
     timeout connect {config.connect_timeout_s}s
     timeout http-request {config.request_timeout_s}s
     timeout client {config.client_timeout_s}s
     timeout server {config.server_timeout_s}s
     timeout tunnel {config.tunnel_timeout_s}s
+"""
 
-frontend cnaf
-    bind {config.listen}
-    option http-buffer-request
-    option forwardfor
-    unique-id-format %{{+X}}o%Ts-%rt-%pid
-{_filters(config)}\
+
+def render_rules(config: InspectionConfig) -> str:
+    """Return what is done with a request that the filters have asked the agent about."""
+    pages = {name: _quote_path(config.run_dir / name) for name in PAGES}
+    return f"""\
     acl long_target url,length gt {HEAD_BYTES}
     acl long_headers req.hdrs,length gt {HEAD_BYTES}
     http-request return status 414 content-type text/plain string "Target too long" if long_target
@@ -225,19 +294,19 @@ frontend cnaf
     http-request track-sc0 str(unchecked) table unchecked if !decided
     http-request sc-inc-gpc0(0) if !decided
 {"" if config.fail_open else _return(503, "unavailable", pages, "if !decided")}\
-{_return(config.block_status, "block", pages, "if blocked")}\
-    default_backend origin
+{_return(config.block_status, "block", pages, "if blocked")}"""
 
-backend origin
-    server origin {config.origin}
 
+def render_agents(config: InspectionConfig) -> str:
+    """Return the counter of undecided requests and the backends of the agents."""
+    return f"""\
 backend unchecked
     stick-table type string len 16 size 1 store gpc0
 
 {_backends(config)}"""
 
 
-def render_spoe(config: ProxyConfig) -> str:
+def render_spoe(config: InspectionConfig) -> str:
     """Return the configuration file of the SPOE engines, one for each worker.
 
     One engine for all would send everything to one worker: frames go to a connection that has room
@@ -249,7 +318,7 @@ def render_spoe(config: ProxyConfig) -> str:
         turn = f" if {{ var(txn.{_TURN}) -m int {index} }}" if several else ""
         watched = f" if {{ var(txn.cnaf.watch) -m str {_quote(path.name)} }}"
         events = (
-            (REQUEST_MESSAGE, REQUEST_ARGUMENTS, f"on-frontend-http-request{turn}"),
+            (REQUEST_MESSAGE, REQUEST_ARGUMENTS, f"{config.request_event}{turn}"),
             (
                 RESPONSE_MESSAGE,
                 RESPONSE_ARGUMENTS,
@@ -279,7 +348,8 @@ def _return(status: int, name: str, pages: dict[str, str], condition: str) -> st
     return "".join(lines)
 
 
-def _filters(config: ProxyConfig) -> str:
+def render_filters(config: InspectionConfig) -> str:
+    """Return the SPOE engines, one for each worker, and whose turn a request is."""
     path = _quote_path(config.spoe_file)
     count = len(config.agent_sockets)
     # Before the engines look at a request, and anew for each.
@@ -289,7 +359,7 @@ def _filters(config: ProxyConfig) -> str:
     )
 
 
-def _backends(config: ProxyConfig) -> str:
+def _backends(config: InspectionConfig) -> str:
     # Health checks take a dead worker out before a request meets it; the others do its share.
     check = "check inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions"
     sockets = [_quote_path(path, "unix@") for path in config.agent_sockets]
@@ -321,7 +391,7 @@ backend {name}
 {"".join(servers)}"""
 
 
-def _engine(name: str, config: ProxyConfig) -> str:
+def _engine(name: str, config: InspectionConfig) -> str:
     return f"""\
 [{name}]
 spoe-agent {name}
@@ -337,7 +407,7 @@ spoe-agent {name}
 """
 
 
-def _message(name: str, arguments: tuple[str, ...], config: ProxyConfig, event: str) -> str:
+def _message(name: str, arguments: tuple[str, ...], config: InspectionConfig, event: str) -> str:
     args = " ".join(arguments).format(body_bytes=config.body_bytes)
     return f"""
 spoe-message {name}

@@ -23,15 +23,14 @@ from typing import TYPE_CHECKING
 from cnaf.dataplane.config import (
     PAGES,
     Address,
-    ProxyConfig,
+    InspectionConfig,
     page,
-    render_haproxy,
     render_spoe,
 )
 from cnaf.models.errors import DataplaneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Binary", "HAProxy", "find_binary"]
 
@@ -40,8 +39,8 @@ _VERSION = re.compile(r"HA-?Proxy version (\d+)\.(\d+)")
 _OLDEST, _BEFORE = (2, 6), (3, 1)
 _CHECK_TIMEOUT_S = 20.0
 _READY_TIMEOUT_S = 15.0
-#: Above the hard-stop-after of the configuration, so that a graceful stop is seen through.
-_STOP_TIMEOUT_S = 12.0
+#: Beyond the hard-stop-after of the configuration, so that a graceful stop is seen through.
+_STOP_TIMEOUT_S = 2.0
 _POLL_S = 0.02
 _MAX_ANSWER_BYTES = 65_536
 _MAX_LOG_BYTES = 4_096
@@ -101,11 +100,21 @@ def _try(path: Path, library_path: Path | None) -> Binary | None:
 
 
 class HAProxy:
-    """One HAProxy process for one configuration. Every failure is a DataplaneError."""
+    """One HAProxy process for one configuration. Every failure is a DataplaneError.
 
-    def __init__(self, config: ProxyConfig, binary: Binary | None = None) -> None:
+    ``launcher`` is a command that becomes HAProxy by exec (see :mod:`cnaf.dataplane.namespace`), so
+    that the process id stays that of the child.
+    """
+
+    def __init__(
+        self,
+        config: InspectionConfig,
+        binary: Binary | None = None,
+        launcher: Sequence[str] = (),
+    ) -> None:
         self.config = config
         self._binary = binary or find_binary()
+        self._launcher = tuple(launcher)
         self._process: subprocess.Popen[bytes] | None = None
         self._log_file = config.run_dir / "haproxy.log"
         self._pid_file = config.run_dir / "haproxy.pid"
@@ -119,13 +128,25 @@ class HAProxy:
         """Write the configuration and see that HAProxy takes it and that its port is free."""
         self.write_config()
         self.check()
-        if self._predecessor() is None:
-            _probe(self.config.listen)
+        if self.predecessor() is None:
+            self._probe_ports()
 
-    def start(self) -> None:
-        """Prepare, start, and wait until connections are accepted."""
-        self.prepare()
-        self._stop_predecessor()
+    def start(self, *, drain_predecessor: bool = False) -> None:
+        """Start, and wait until connections are accepted.
+
+        The HAProxy of an earlier run is stopped first. With ``drain_predecessor`` it only stops to
+        listen, and ends what it has beside the new one.
+        """
+        self.write_config()
+        if self.predecessor() is None:
+            self._probe_ports()
+        else:
+            # What serves now is not stopped for what would not start.
+            self.check()
+        if drain_predecessor:
+            self._signal_predecessor(signal.SIGUSR1)
+        else:
+            self.stop_predecessor()
         try:
             with self._writing_run_dir():
                 self._process = self._spawn()
@@ -135,11 +156,15 @@ class HAProxy:
             self.stop()
             raise
 
+    def _probe_ports(self) -> None:
+        for address in self.config.own_ports:
+            _probe(address)
+
     def write_config(self) -> None:
         """Write configuration and pages into the run directory, which only this user may read."""
         files = {name: page(name) for name in PAGES}
         files[self.config.spoe_file.name] = render_spoe(self.config)
-        files[self.config.haproxy_file.name] = render_haproxy(self.config)
+        files[self.config.haproxy_file.name] = self.config.haproxy_text()
         with self._writing_run_dir():
             self.config.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name, text in files.items():
@@ -166,13 +191,16 @@ class HAProxy:
             )
 
     def stop(self, *, graceful: bool = False) -> None:
-        """Stop, letting requests in flight end first where ``graceful``; at most 12 s."""
+        """Stop, letting requests in flight end first where ``graceful``.
+
+        Takes 2 s more than ``drain_timeout_s`` of the configuration at most.
+        """
         if self._process is None:
             return
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGUSR1 if graceful else signal.SIGTERM)
             try:
-                self._process.wait(_STOP_TIMEOUT_S)
+                self._process.wait(self._stop_timeout_s)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -198,8 +226,12 @@ class HAProxy:
         match = re.search(r"gpc0=(\d+)", self.command("show table unchecked"))
         return int(match[1]) if match else 0
 
+    @property
+    def _stop_timeout_s(self) -> float:
+        return self.config.drain_timeout_s + _STOP_TIMEOUT_S
+
     def _command(self) -> list[str]:
-        return [str(self._binary.path), "-f", str(self.config.haproxy_file)]
+        return [*self._launcher, str(self._binary.path), "-f", str(self.config.haproxy_file)]
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self._log_file.open("wb") as log:
@@ -241,7 +273,8 @@ class HAProxy:
         except OSError:
             return ""
 
-    def _predecessor(self) -> int | None:
+    def predecessor(self) -> int | None:
+        """Return the process id of the HAProxy of an earlier run that still serves this proxy."""
         # A supervisor that was killed leaves its HAProxy serving (fail-open).
         # The process id alone proves nothing, it may be another program's by now.
         try:
@@ -252,14 +285,19 @@ class HAProxy:
             return None
         return pid if os.fsencode(self.config.haproxy_file) in command else None
 
-    def _stop_predecessor(self) -> None:
-        pid = self._predecessor()
+    def _signal_predecessor(self, number: int) -> None:
+        if pid := self.predecessor():
+            with contextlib.suppress(OSError):
+                os.kill(pid, number)
+
+    def stop_predecessor(self, *, graceful: bool = False) -> None:
+        """Stop the HAProxy of an earlier run, if one still serves this proxy."""
+        pid = self.predecessor()
         if pid is None:
             return
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_TIMEOUT_S
-        while self._predecessor() is not None:
+        self._signal_predecessor(signal.SIGUSR1 if graceful else signal.SIGTERM)
+        deadline = time.monotonic() + self._stop_timeout_s
+        while self.predecessor() is not None:
             if time.monotonic() > deadline:
                 raise DataplaneError(
                     f"the HAProxy of an earlier run (process {pid}) does not stop",

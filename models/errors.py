@@ -9,7 +9,7 @@
     ├── RegistryError         the registry cannot be read or written (disk full, permissions)
     │   └── ModelNotFoundError    no model under this reference
     ├── ImageError            an image or container does not start, answer or resolve
-    ├── DataplaneError        HAProxy is missing, refuses its configuration or cannot bind
+    ├── DataplaneError        HAProxy or the rules of a network namespace refuse to work
     │   └── ProtocolError     a SPOP peer sent a frame that the protocol does not allow
     └── AlertError            alerts cannot be written or read
 
@@ -98,7 +98,7 @@ class ImageError(CnafError):
 
 
 class DataplaneError(CnafError):
-    """HAProxy is missing, refuses its configuration, or cannot bind."""
+    """HAProxy is missing, refuses to start or cannot bind; or a namespace takes no rules."""
 
     exit_code = 7
 

@@ -27,17 +27,35 @@ def _engine_answers() -> bool:
     return subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
 
 
+def _makes_namespaces() -> bool:
+    if os.geteuid() != 0 or not all(map(shutil.which, ("nft", "ip", "nsenter", "unshare"))):
+        return False
+    command = ["unshare", "--net", "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+#: Marks of tests that need more than a user has: what makes them compulsory, and what finds out.
+_NEEDS = {
+    "docker": ("CNAF_REQUIRE_DOCKER", _engine_answers),
+    "namespaces": ("CNAF_REQUIRE_NAMESPACES", _makes_namespaces),
+}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect, never skip: a run says how many tests it left out, and CI leaves out none."""
-    marked = [item for item in items if item.get_closest_marker("docker")]
-    if not marked or os.environ.get("CNAF_REQUIRE_DOCKER") or _engine_answers():
-        return
-    config.hook.pytest_deselected(items=marked)
-    items[:] = [item for item in items if not item.get_closest_marker("docker")]
+    for mark, (variable, available) in _NEEDS.items():
+        marked = [item for item in items if item.get_closest_marker(mark)]
+        if not marked or os.environ.get(variable) or available():
+            continue
+        config.hook.pytest_deselected(items=marked)
+        items[:] = [item for item in items if not item.get_closest_marker(mark)]
 
 
-def pytest_report_header() -> str:
-    return "containers: tests marked docker need root and an engine (CNAF_REQUIRE_DOCKER=1)"
+def pytest_report_header() -> list[str]:
+    return [
+        "containers: tests marked docker need root and an engine (CNAF_REQUIRE_DOCKER=1)",
+        "networks: tests marked namespaces need root, nft and ip (CNAF_REQUIRE_NAMESPACES=1)",
+    ]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -172,7 +172,7 @@ def test_a_haproxy_that_does_not_stop_is_killed(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cnaf.dataplane.haproxy._STOP_TIMEOUT_S", 0.1)
-    haproxy = HAProxy(make_config())
+    haproxy = HAProxy(make_config(drain_timeout_s=1))
     haproxy.start()
     pid = haproxy.pid
     assert pid
