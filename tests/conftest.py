@@ -15,6 +15,7 @@ from cnaf.learner.fit import FitOptions
 from cnaf.learner.learn import Learned, learn
 from cnaf.learner.report import Source
 from cnaf.models.exchange import Exchange
+from cnaf.signatures.sets.sources import DEBIAN_CRS
 
 WORDPRESS = Path(__file__).parents[1] / "datasets" / "wordpress"
 SUBJECT = "sha256:" + "5" * 64
@@ -34,10 +35,15 @@ def _makes_namespaces() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def _has_core_rules() -> bool:
+    return (DEBIAN_CRS / "rules").is_dir()
+
+
 #: Marks of tests that need more than a user has: what makes them compulsory, and what finds out.
 _NEEDS = {
     "docker": ("CNAF_REQUIRE_DOCKER", _engine_answers),
     "namespaces": ("CNAF_REQUIRE_NAMESPACES", _makes_namespaces),
+    "core_rules": ("CNAF_REQUIRE_CORE_RULES", _has_core_rules),
 }
 
 
@@ -55,6 +61,8 @@ def pytest_report_header() -> list[str]:
     return [
         "containers: tests marked docker need root and an engine (CNAF_REQUIRE_DOCKER=1)",
         "networks: tests marked namespaces need root, nft and ip (CNAF_REQUIRE_NAMESPACES=1)",
+        "rules: tests marked core_rules need the package modsecurity-crs "
+        "(CNAF_REQUIRE_CORE_RULES=1)",
     ]
 
 

@@ -66,6 +66,7 @@ def corpus(folder: Path, *requests: tuple[str, str, str]) -> Path:
     return path
 
 
+@pytest.mark.core_rules
 def test_the_core_rule_set_is_registered_where_it_lies(tmp_path: Path) -> None:
     added = of("add", "crs", "--path", DEBIAN_CRS, "--paranoia", 2, "--image", "wordpress*")
     assert added["version"].startswith("3.3.")
@@ -169,6 +170,7 @@ def test_what_is_no_exclusion_is_refused(arguments: tuple[str, ...], tmp_path: P
     assert (tmp_path / "rules" / "shop.yaml").read_bytes() == before
 
 
+@pytest.mark.core_rules
 def test_broken_rules_are_not_added_and_all_errors_are_shown(tmp_path: Path) -> None:
     path = write(tmp_path, BROKEN)
     refused = run("add", "custom", "--path", path)

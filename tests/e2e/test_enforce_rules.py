@@ -76,6 +76,7 @@ def test_a_custom_rule_and_a_virtual_patch_block(
     assert [path for _, path, _ in origin.seen] == ["/upload.php?dir=pictures", "/?coupon=hello-7"]
 
 
+@pytest.mark.core_rules
 def test_the_core_rule_set_blocks_and_is_named(
     registry: Path, rules: Path, origin: Origin, tmp_path: Path
 ) -> None:

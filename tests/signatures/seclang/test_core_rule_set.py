@@ -32,6 +32,7 @@ ATTACKS = [
 ]
 
 
+@pytest.mark.core_rules
 @pytest.mark.parametrize(("target", "rule"), ATTACKS)
 def test_attacks_fire(core_rules: RuleSet, target: bytes, rule: int | None) -> None:
     outcome = Engine(core_rules).evaluate(Request("GET", target, HEADERS))
@@ -56,6 +57,7 @@ ORDINARY = [
 ]
 
 
+@pytest.mark.core_rules
 @pytest.mark.parametrize("number", range(len(ORDINARY)))
 def test_ordinary_requests_pass(core_rules: RuleSet, number: int) -> None:
     outcome = Engine(core_rules).evaluate(ORDINARY[number])
@@ -63,6 +65,7 @@ def test_ordinary_requests_pass(core_rules: RuleSet, number: int) -> None:
     assert not outcome.limited
 
 
+@pytest.mark.core_rules
 def test_levels_above_the_chosen_one_are_gone(core_rules: RuleSet) -> None:
     tags = {tag for phase in core_rules.phases for rule in phase.rules for tag in rule.tags}
     assert "paranoia-level/2" in tags
@@ -110,6 +113,7 @@ def fuzzed(source: random.Random) -> Request:
     return Request("POST" if kind else "GET", target, tuple(headers), body, len(body))
 
 
+@pytest.mark.core_rules
 @pytest.mark.parametrize("seed", range(3))
 def test_the_prefilter_loses_nothing(core_rules: RuleSet, seed: int) -> None:
     source = random.Random(seed)

@@ -298,6 +298,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.core_rules
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
 def test_hostile_requests_get_an_outcome(core_rules: object, number: int) -> None:
     outcome = Engine(core_rules).evaluate(HOSTILE[number])  # type: ignore[arg-type]

@@ -48,6 +48,7 @@ def test_rubbish_is_told_and_nothing_else_happens(text: str, tmp_path: Path) -> 
     assert all(error.line >= 1 for error in found.errors)
 
 
+@pytest.mark.core_rules
 def test_whole_files_have_no_errors(tmp_path: Path) -> None:
     assert lint(*made(tmp_path, CUSTOM)).errors == ()
     assert lint(*register(Kind.CRS, [DEBIAN_CRS])).errors == ()
@@ -85,6 +86,7 @@ def test_rules_are_described_with_what_keeps_them_quiet(tmp_path: Path) -> None:
     assert rules[9102].excluded_by == ('SecRuleRemoveByTag "attack-sqli"',)
 
 
+@pytest.mark.core_rules
 def test_rules_beyond_the_paranoia_level_say_so() -> None:
     rules = describe_rules(*register(Kind.CRS, [DEBIAN_CRS]))
     assert "paranoia level 1" in rules[942130].excluded_by[0]

@@ -71,6 +71,7 @@ def test_all_fields_that_matched_are_told_not_only_the_last(tmp_path: Path) -> N
     assert value[match.start : match.end] == b"<b>"
 
 
+@pytest.mark.core_rules
 def test_the_core_rule_set(core: RuleSets) -> None:
     attack = get("/item?id=1%27%20UNION%20SELECT%20pass%20FROM%20users--%20&page=2", *BROWSER)
     (finding,) = find(core, attack)
@@ -84,6 +85,7 @@ def test_the_core_rule_set(core: RuleSets) -> None:
     assert find(core, get("/item?id=12&page=2", *BROWSER)) == ()
 
 
+@pytest.mark.core_rules
 def test_cookies_headers_and_json_have_their_labels(core: RuleSets) -> None:
     attack = b"<script>alert(1)</script>"
     body = b'{"a": [{"b": "%s"}]}' % attack

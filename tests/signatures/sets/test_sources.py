@@ -15,6 +15,7 @@ from tests.support.core_rules import write_core_rules
 from tests.support.rule_sets import CUSTOM, write
 
 
+@pytest.mark.core_rules
 def test_debians_core_rule_set() -> None:
     sources = read_sources(Kind.CRS, [DEBIAN_CRS])
     names = [Path(path).name for path, _ in sources.files]
