@@ -24,6 +24,7 @@ from cnaf.evaluation.observations import LOOSE, LOOSE_FPR, Observation
 from cnaf.learner.learn import learn
 from cnaf.learner.report import Source
 from cnaf.models.exchange import Exchange, Request
+from cnaf.models.kernels import SURPRISE_CAP
 from cnaf.models.parsing import RequestParser
 from cnaf.models.request_model import RequestModel, Scorer
 from cnaf.models.stored_model import unpack_model
@@ -150,7 +151,8 @@ class _Observer:
             ambiguous=False,
             body=parsed.body_bytes > 0,
             actions=tuple(verdict.action for verdict in verdicts),
-            margin=blockable - self._thresholds[score.category],
+            # Where nothing is promised there is no threshold; scores still have an order.
+            margin=blockable - min(self._thresholds[score.category], SURPRISE_CAP),
             yardsticks=yardsticks,
             why=tuple(_why(verdict) for verdict in verdicts),
             variants=self._variants.scores(parsed) if self._variants else _NONE,
