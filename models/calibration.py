@@ -26,6 +26,7 @@ from cnaf.models.kernels import SURPRISE_CAP, TAIL_STEP, surprise
 
 __all__ = [
     "CATEGORIES",
+    "RAREST",
     "REFERENCE_WEIGHT",
     "SPENT",
     "STEPS",
@@ -46,7 +47,7 @@ REFERENCE_WEIGHT: Final = 300.0
 #: Shares are as exact as float32, in which tails are kept.
 _ROUNDING = 1e-6
 #: Past this neither a corpus nor the reference backs a number.
-_RAREST = 1e-5
+RAREST: Final = 1e-5
 #: A tail without spread is given one of a tenth, so that its slope stays finite.
 _LEAST_SPREAD = 0.1
 #: Halvings after which a threshold is exact for scores, which are float32 up to SURPRISE_CAP.
@@ -140,7 +141,7 @@ class Calibration:
             above = self.total
         else:
             above = int(self.ranks[index]) if index < len(self.ranks) else 0
-        reference = max(_RAREST, 10.0 ** -surprise(score, *self.reference))
+        reference = max(RAREST, 10.0 ** -surprise(score, *self.reference))
         return float((above + self.weight * reference) / (self.total + self.weight))
 
     def threshold(self, false_positive_rate: float) -> float:

@@ -6,7 +6,10 @@ What was expected comes from the profile (type, length, characters); it never qu
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from cnaf.models.calibration import RAREST
 from cnaf.models.fields import Field, ParsedRequest
 from cnaf.models.kernels import MEASURES, byte_costs, tokenize
 from cnaf.models.lexicon import WORD_KEYS, WORD_TOKENS
@@ -56,7 +59,7 @@ def _structure(
     model: RequestModel, request: ParsedRequest, score: Score, limit: int
 ) -> list[Evidence]:
     path, method, composition, name = score.news
-    p_values = [10.0 ** -float(z) for z in score.novelties]
+    p_values = [_p_value(z) for z in score.novelties]
     found = []
 
     def add(rule: str, message: str, field: str, excerpt: str, texts: tuple[str, str, str],
@@ -140,7 +143,7 @@ class _Value:
         return Evidence(
             Detector.MODEL, measure, f"unusual value: {sentence}", self.field.label, text,
             self._expected(), self._seen(), Confidence.MEDIUM, start, end, marks,
-            10.0 ** -float(self.surprises[worst]), would_pass=self._would_pass(),
+            _p_value(self.surprises[worst]), would_pass=self._would_pass(),
         )  # fmt: skip
 
     def _expected(self) -> str:
@@ -202,6 +205,11 @@ class _Value:
                 best, span = run, (start, i + 1)
         # A trigram is charged to its last byte: the two before it belong to the stretch.
         return (max(0, span[0] - 2), span[1]) if best > 0 else (0, len(value))
+
+
+def _p_value(surprise: np.floating[Any]) -> float:
+    """Return the p-value that people are told: none that no data backs."""
+    return float(max(RAREST, 10.0 ** -float(surprise)))
 
 
 def _listed(names: list[str]) -> str:
