@@ -13,10 +13,10 @@ from xml.parsers import expat
 __all__ = ["read_xml"]
 
 _ROOT = re.compile(rb"<[A-Za-z_:\x80-\xff]")
-
-
+#: Versions that libxml2 reads on after; expat takes any.
+_VERSION = re.compile(r"1\.[0-9]*")
 #: Elements may be nested so deep, as in libxml2.
-_MAX_DEPTH = 256
+_MAX_DEPTH = 257
 
 
 class _TooMuchError(Exception):
@@ -36,6 +36,7 @@ class _Reader:
         self.text: list[str] = []
         self.attributes: list[str] = []
         self.has_root = False
+        self._problem: str | None = None
         self._left = max_bytes
         self._depth = 0
 
@@ -43,6 +44,7 @@ class _Reader:
         parser = expat.ParserCreate()
         parser.specified_attributes = True
         parser.ordered_attributes = True
+        parser.XmlDeclHandler = self._declaration
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
@@ -55,7 +57,11 @@ class _Reader:
             return str(error)
         except _TooMuchError:
             return "nested too deep, or entities expand to too much text"
-        return None
+        return self._problem
+
+    def _declaration(self, version: str | None, _encoding: str | None, _alone: int) -> None:
+        if version is None or _VERSION.fullmatch(version) is None:
+            self._problem = "no version of XML that is known"
 
     def _start(self, _name: str, attributes: list[str]) -> None:
         self.has_root = True
