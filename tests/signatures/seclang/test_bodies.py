@@ -75,6 +75,13 @@ XML = [
     (b"", [], [], False),
     (b'<?xml version="1.0" encoding="none-such"?><a/>', [""], [], False),
     (b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>b&x;c</a>', ["bc"], [], True),
+    # Declarations count within and behind parameter entities, too.
+    (b"""<!DOCTYPE a [<!ENTITY % e "<!ENTITY x 'b'>">%e;]><a>&x;</a>""", ["b"], [], True),
+    (b'<!DOCTYPE a [<!ENTITY % e SYSTEM "e">%e;<!ENTITY x "b">]><a c="&x;">&x;</a>',
+     ["b"], ["b"], True),
+    (b'<!DOCTYPE a SYSTEM "e" [<!ENTITY x "b">]><a>&x;</a>', ["b"], [], True),
+    (b'<!DOCTYPE a [%e;<!ENTITY x "b">]><a>&x;</a>', [""], [], False),
+    (b'<!DOCTYPE a [<!ENTITY % e SYSTEM "e">' + b"%e;" * 1000 + b"]><a/>", [], [], False),
     (b"<a>" * 300, [""], [], False),
     (b"<a>x" * 257 + b"</a>" * 257, ["x" * 257], [], True),
     (b"<a>x" * 258 + b"</a>" * 258, ["x" * 257], [], False),
