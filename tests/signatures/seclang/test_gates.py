@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cnaf.signatures.seclang.gates import gate
-from cnaf.signatures.seclang.regexes import compile_regex
+from cnaf.signatures.seclang.regexes import LimitReachedError, compile_regex
 from cnaf.signatures.seclang.syntax import Place
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,10 +19,10 @@ PLACE = Place("test", 1)
         (r"a=[^=]+bcd(?!x)", "(?:bcd)"),
         (r"ab(?:cd[^e]*|f)g", "(?:ab(?:cd|f))"),
         (r"a(?:[^e]*bc|de)fg", "(?:(?:bc|de)fg)"),
-        (r"[^e]*(?:ab[^e]+|cd[^e]*cde)[^e]*", "(?:(?:ab|cd))"),
-        (r"[^e]*(?:ab[^e]+)?c++[^e]", r"(?:c+[^e])"),
+        (r"[^e]*(?:ab[^e]+|cd[^e]*cde)[^e]*", "(?:(?:ab|cde))"),
+        (r"[^e]*(?:ab[^e]+)?c++d[^e]", r"(?:c+d[^e])"),
         (r"([^e]+)ab\1", "(?:(?:)ab)"),
-        ("(?>ab?)[^e]*", "(?:(?:ab?))"),
+        ("(?>abc?)[^e]*", "(?:(?:abc?))"),
         (r"(?i:x[^e]*yz)", "(?:(?i:yz))"),
     ],
 )
@@ -70,4 +70,8 @@ def test_the_gate_is_found_where_the_pattern_is(pattern: str, values: list[bytes
     search = compile_regex(pattern, PLACE).search
     opened = compile_regex(piece, PLACE, ignore_case=True).search
     for value in values:
-        assert search(value) is None or opened(value) is not None
+        try:
+            is_found = search(value) is not None
+        except LimitReachedError:
+            continue
+        assert not is_found or opened(value) is not None
