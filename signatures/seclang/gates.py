@@ -82,7 +82,7 @@ def _character(text: str) -> str:
 def _odds_of(character: str) -> float:
     if not character:
         return _OFTEN
-    if character.isalnum():
+    if character.isascii() and character.isalnum():
         return _LETTER
     return _COMMON if character in _COMMON_BYTES else _SELDOM
 

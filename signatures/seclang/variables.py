@@ -299,8 +299,16 @@ def _excluder(exclusions: Sequence[Variable], place: Place) -> Callable[[bytes],
         compile_regex(e.selector, place, ignore_case=True).search for e in exclusions if e.is_regex
     ]
 
+    known: dict[bytes, bool] = {}
+
     def excluded(name: bytes) -> bool:
-        return name.lower() in names or any(s(name) is not None for s in searches)
+        is_excluded = known.get(name)
+        if is_excluded is None:
+            if len(known) >= _MAX_NAMES:
+                known.clear()
+            is_excluded = name.lower() in names or any(s(name) is not None for s in searches)
+            known[name] = is_excluded
+        return is_excluded
 
     return excluded
 
