@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Text", "load_rules"]
 
 #: Counts up with whatever changes what is compiled.
-_FORMAT = 13
+_FORMAT = 16
 _MAGIC = b"CNAFSECL"
 _HEAD = struct.Struct(">8sI32sQ")
 #: The Core Rule Set at its highest level takes some 20 MB.

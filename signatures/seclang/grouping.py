@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnaf.signatures.seclang.prefilter import compile_group, for_pcre
-from cnaf.signatures.seclang.scanner import Group
+from cnaf.signatures.seclang.scanner import GATE, Group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,11 +131,10 @@ class IndexBuilder:
         wanted = self._wanted[name]
         keys = list(wanted)
         numbers, database = compile_group(keys)
-        slow = tuple(
-            (for_pcre(keys[number][0]), keys[number][1], tuple(dict.fromkeys(wanted[keys[number]])))
-            for number in sorted(set(range(len(keys))) - set(numbers))
-        )
-        index = tuple(tuple(dict.fromkeys(wanted[keys[number]])) for number in numbers)
+        places = [tuple(dict.fromkeys(wanted[key])) for key in keys]
+        left = sorted(set(range(len(keys))) - set(numbers))
+        slow = tuple((for_pcre(keys[n][0]), keys[n][1], places[n]) for n in left)
+        index = tuple(places[n] if n >= 0 else ((GATE, left.index(~n)),) for n in numbers)
         pipelines = {v: tuple(sorted(p)) for v, p in sorted(self._pipelines[name].items())}
         suspicious = tuple((h, tuple(places)) for h, places in self._suspicious[name].items())
         return Group(database, index, pipelines, suspicious, slow)

@@ -6,7 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from cnaf.signatures.seclang.errors import SecLangError
-from cnaf.signatures.seclang.transformations import TRANSFORMATIONS, WHOLE_TRAITS, is_plain
+from cnaf.signatures.seclang.transformations import (
+    TRANSFORMATIONS,
+    WHOLE_TRAITS,
+    is_plain,
+    traits_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,6 +48,8 @@ class Pipeline:
     def stages(self, value: bytes) -> list[bytes]:
         """Return the value and what it is after each transformation that says to change it."""
         stages = [value]
+        if value.isascii() and not traits_of(value, self.acts_on):
+            return stages
         for step in self._steps:
             result = step.apply(value)
             if _reports_change(step.name, value, result):

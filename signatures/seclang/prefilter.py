@@ -3,7 +3,8 @@ r"""Compile what operators imply to Hyperscan, as far as Hyperscan can say it.
 An expression here finds at least what the operator's own finds. Values are scanned joined by one
 byte, so ``^`` and ``$`` hold at that byte, too, and neither the dot nor a negated class matches it:
 what is found is found within one value. Texts that hold the byte themselves are for the caller to
-treat with care. What Hyperscan cannot say is left to PCRE, which searches the joined values, too.
+treat with care. What Hyperscan cannot say is left to PCRE, which searches the joined values, too,
+where Hyperscan finds a piece of it (:mod:`.gates`).
 
 Hyperscan 5.4 loses a match now and then where expressions ask for one report each
 (HS_FLAG_SINGLEMATCH), so only plain texts ask: whoever scans counts reports instead.
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import hyperscan
+from cnaf.signatures.seclang.gates import gate
 from cnaf.signatures.seclang.tails import halves, trimmed
 
 if TYPE_CHECKING:
@@ -124,6 +126,16 @@ def _parts(text: str, flags: int, partings: int) -> list[Expression]:
     return found
 
 
+def _gates(pattern: str) -> list[Expression]:
+    """Return expressions of which one finds at least something where PCRE finds the pattern."""
+    text = gate(joined(pattern))
+    if text is not None and _is_for_pcre(text, text):
+        text = gate(joined(pattern).replace(_START, "(?:)").replace(_END, "(?:)"))
+    if text is None or _is_for_pcre(text, trimmed(text)):
+        return []
+    return _parts(trimmed(text), _BASE | hyperscan.HS_FLAG_CASELESS, _MAX_PARTINGS)
+
+
 #: An expression is parted into at most 2 to this many, and only where it is so long.
 _MAX_PARTINGS = 2
 _PARTED_CHARS = 256
@@ -134,8 +146,9 @@ def compile_group(
 ) -> tuple[list[int], hyperscan.Database | None]:
     """Compile patterns, given with whether case counts for nothing, to one database.
 
-    Returns, for each expression of the database, the number of the pattern that it stands for.
-    What Hyperscan refuses is found by halving, and replaced by what it takes, or left out.
+    Returns, for each expression of the database, the number of the pattern that it stands for, or
+    ``~number`` where it is found in all that the pattern is found in, and in more. What Hyperscan
+    refuses is found by halving, and replaced by what it takes, or by that, or left out.
     """
     if not patterns:
         return [], None
@@ -148,6 +161,10 @@ def compile_group(
         expressions[number] = usable(patterns[number][0], ignore_case=patterns[number][1])
     numbers = [number for number, made in enumerate(expressions) for _ in made]
     kept = [expression for made in expressions for expression in made]
+    for number, made in enumerate(expressions):
+        for expression in () if made else _gates(patterns[number][0]):
+            numbers.append(~number)
+            kept.append(expression)
     return numbers, compile_database(kept) if kept else None
 
 

@@ -40,8 +40,8 @@ _STATUS = {"deny": 403, "drop": 403, "redirect": 302}
 
 #: Variables that no rule changes and that take few values, so that all of a rule's are known soon.
 _FEW_VALUES = frozenset((
-    "FILES", "FILES_NAMES", "MULTIPART_PART_HEADERS", "REMOTE_ADDR", "REQUEST_BODY_LENGTH",
-    "REQUEST_HEADERS", "REQUEST_METHOD", "REQUEST_PROTOCOL",
+    "FILES", "FILES_NAMES", "MULTIPART_PART_HEADERS", "REMOTE_ADDR", "REQBODY_ERROR",
+    "REQUEST_BODY_LENGTH", "REQUEST_HEADERS", "REQUEST_METHOD", "REQUEST_PROTOCOL",
 ))  # fmt: skip
 #: Collections whose values come again with the next request: what failed once is remembered.
 _REMEMBERED = _FEW_VALUES | {

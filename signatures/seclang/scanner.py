@@ -20,7 +20,10 @@ from cnaf.signatures.seclang.variants import Variants
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["WORD_BYTES", "Group", "Scanner"]
+__all__ = ["GATE", "WORD_BYTES", "Group", "Scanner"]
+
+#: Stands for the phase where what is found is no rule yet: the number is one of ``slow``.
+GATE = -1
 
 #: Of these bytes alone no injection consists, whatever language.
 WORD_BYTES = bytes(c for c in range(0x80) if chr(c).isalnum()) + b"_"
@@ -41,7 +44,8 @@ class Group:
     ``index`` gives the rules of each expression of ``database``, ``suspicious`` those that may
     match any value that is not of some bytes alone, ``pipelines`` the transformations for each
     variable. ``slow`` are expressions for PCRE, with whether case counts for nothing and their
-    rules.
+    rules; one to which an expression of the database leads by :data:`GATE` is searched for only
+    where that is found.
     """
 
     __slots__ = ("database", "index", "pipelines", "slow", "suspicious")
@@ -68,6 +72,7 @@ class Scanner:
     __slots__ = (
         "_all",
         "_database",
+        "_gated",
         "_hits",
         "_index",
         "_on_hit",
@@ -81,11 +86,16 @@ class Scanner:
         self._database = group.database
         self._index = group.index
         self._suspicious = [(harmless + SEPARATOR, places) for harmless, places in group.suspicious]
-        self._slow = [
+        slow = [
             (compile_regex(pattern, _NOWHERE, ignore_case=ignore_case).search, places)
             for pattern, ignore_case, places in group.slow
         ]
-        indexed = [*group.index, *(places for _, places in group.suspicious)]
+        gates = {n: places[0][1] for n, places in enumerate(group.index) if places[0][0] == GATE}
+        #: What is searched for where an expression of the database is found, and always.
+        self._gated = {number: slow[gated] for number, gated in gates.items()}
+        self._slow = [one for n, one in enumerate(slow) if n not in set(gates.values())]
+        indexed = [places for n, places in enumerate(group.index) if n not in gates]
+        indexed += [places for _, places in group.suspicious]
         indexed += [places for _, _, places in group.slow]
         self._all = frozenset(place for places in indexed for place in places)
         pipelines = group.pipelines
@@ -112,10 +122,7 @@ class Scanner:
             if joined.translate(None, harmless):
                 found.update(places)
         for search, places in self._slow:
-            try:
-                if search(joined) is not None:
-                    found.update(places)
-            except LimitReachedError:
+            if _finds(search, joined):
                 found.update(places)
         if self._database is None:
             return found
@@ -126,10 +133,22 @@ class Scanner:
             hits.clear()
             return set(self._all)
         if hits:
+            gated = self._gated
             for hit in set(hits):
-                found.update(self._index[hit])
+                if hit not in gated:
+                    found.update(self._index[hit])
+                elif not found.issuperset(gated[hit][1]) and _finds(gated[hit][0], joined):
+                    found.update(gated[hit][1])
             hits.clear()
         return found
+
+
+def _finds(search: Callable[[bytes], object], joined: bytes) -> bool:
+    """Whether an expression finds something, or takes too long to say."""
+    try:
+        return search(joined) is not None
+    except LimitReachedError:
+        return True
 
 
 def _collector(hits: list[int]) -> Callable[[int, int, int, int, object], bool | None]:

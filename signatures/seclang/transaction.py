@@ -191,18 +191,25 @@ class Transaction:
 
     def _headers(self, fields: Sequence[HeaderField]) -> None:
         headers: dict[bytes, list[tuple[bytes, bytes]]] = {}
+        repeated: list[list[tuple[bytes, bytes]]] = []
         self.cookies: Pairs = []
         self.processor = b""
         for field in fields:
             name = field.name
             if name in headers:
-                headers[name].append(field.pair)
+                same = headers[name]
+                if len(same) == 1:
+                    repeated.append(same)
+                same.append(field.pair)
             else:
                 headers[name] = [field.pair]
             if field.cookies:
                 self.cookies += field.cookies
             elif field.processor:
                 self.processor = field.processor
+        for same in repeated:
+            same.reverse()
+        #: By name, the latest field of a name first: so libmodsecurity tries them.
         self.headers = headers
         self.header_pairs = [field.pair for field in fields]
 

@@ -48,12 +48,12 @@ def basename(t: Transaction) -> bytes:
 
 def _host(t: Transaction) -> bytes:
     host = t.headers.get(b"host")
-    return host[-1][1].split(b":", 1)[0] if host else b""
+    return host[0][1].split(b":", 1)[0] if host else b""
 
 
 def _auth_type(t: Transaction) -> bytes:
     header = t.headers.get(b"authorization")
-    return header[-1][1].split(b" ", 1)[0] if header else b""
+    return header[0][1].split(b" ", 1)[0] if header else b""
 
 
 def _multipart(t: Transaction, value: bytes) -> bytes:
@@ -233,11 +233,12 @@ def _by_name(
     pairs: Callable[[Transaction], Sequence[tuple[bytes, bytes]]],
     name: bytes,
 ) -> Callable[[Transaction], Iterable[Pair]]:
+    """Give the latest value first, as libmodsecurity does: chains keep what matched last."""
     if collection == "REQUEST_HEADERS":
         return lambda t: t.headers.get(name, ())
     if collection == "TX":
         return lambda t: ((name, t.tx[name]),) if name in t.tx else ()
-    return lambda t: [pair for pair in pairs(t) if pair[0].lower() == name]
+    return lambda t: [pair for pair in reversed(pairs(t)) if pair[0].lower() == name]
 
 
 def _by_expression(
@@ -298,8 +299,16 @@ def _excluder(exclusions: Sequence[Variable], place: Place) -> Callable[[bytes],
         compile_regex(e.selector, place, ignore_case=True).search for e in exclusions if e.is_regex
     ]
 
+    known: dict[bytes, bool] = {}
+
     def excluded(name: bytes) -> bool:
-        return name.lower() in names or any(s(name) is not None for s in searches)
+        is_excluded = known.get(name)
+        if is_excluded is None:
+            if len(known) >= _MAX_NAMES:
+                known.clear()
+            is_excluded = name.lower() in names or any(s(name) is not None for s in searches)
+            known[name] = is_excluded
+        return is_excluded
 
     return excluded
 

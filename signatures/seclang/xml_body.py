@@ -13,10 +13,12 @@ from xml.parsers import expat
 __all__ = ["read_xml"]
 
 _ROOT = re.compile(rb"<[A-Za-z_:\x80-\xff]")
-
-
+#: Versions that libxml2 reads on after; expat takes any.
+_VERSION = re.compile(r"1\.[0-9]*")
+#: Counted in bytes of text, what a reference to an outer parameter entity costs: a parser.
+_OUTER_BYTES = 1024
 #: Elements may be nested so deep, as in libxml2.
-_MAX_DEPTH = 256
+_MAX_DEPTH = 257
 
 
 class _TooMuchError(Exception):
@@ -36,6 +38,7 @@ class _Reader:
         self.text: list[str] = []
         self.attributes: list[str] = []
         self.has_root = False
+        self._problem: str | None = None
         self._left = max_bytes
         self._depth = 0
 
@@ -43,10 +46,22 @@ class _Reader:
         parser = expat.ParserCreate()
         parser.specified_attributes = True
         parser.ordered_attributes = True
+        parser.XmlDeclHandler = self._declaration
+        parser.SkippedEntityHandler = self._skipped
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
-        parser.ExternalEntityRefHandler = _refuse
+        # Else expat passes over all declarations behind a reference to a parameter entity.
+        parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_ALWAYS)
+
+        def refuse(context: str | None, *_where: object) -> int:
+            """Take an external entity as if it were empty."""
+            self._spend(_OUTER_BYTES)
+            if context is None:
+                parser.ExternalEntityParserCreate(None).Parse(b"", True)
+            return 1
+
+        parser.ExternalEntityRefHandler = refuse
         try:
             parser.Parse(body, True)
         except (expat.ExpatError, LookupError, ValueError) as error:
@@ -55,7 +70,16 @@ class _Reader:
             return str(error)
         except _TooMuchError:
             return "nested too deep, or entities expand to too much text"
-        return None
+        return self._problem
+
+    def _declaration(self, version: str | None, _encoding: str | None, _alone: int) -> None:
+        if version is None or _VERSION.fullmatch(version) is None:
+            self._problem = "no version of XML that is known"
+
+    def _skipped(self, _name: str, is_parameter: bool) -> None:
+        """Behind a parameter entity that nobody knows, expat takes no declaration."""
+        if is_parameter:
+            self._problem = "a parameter entity is not declared"
 
     def _start(self, _name: str, attributes: list[str]) -> None:
         self.has_root = True
@@ -78,8 +102,3 @@ class _Reader:
         self._left -= size
         if self._left < 0:
             raise _TooMuchError
-
-
-def _refuse(*_where: object) -> int:
-    """An external entity is skipped as if it were empty."""
-    return 1

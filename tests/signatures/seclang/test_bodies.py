@@ -75,7 +75,23 @@ XML = [
     (b"", [], [], False),
     (b'<?xml version="1.0" encoding="none-such"?><a/>', [""], [], False),
     (b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>b&x;c</a>', ["bc"], [], True),
+    # Declarations count within and behind parameter entities, too.
+    (b"""<!DOCTYPE a [<!ENTITY % e "<!ENTITY x 'b'>">%e;]><a>&x;</a>""", ["b"], [], True),
+    (b'<!DOCTYPE a [<!ENTITY % e SYSTEM "e">%e;<!ENTITY x "b">]><a c="&x;">&x;</a>',
+     ["b"], ["b"], True),
+    (b'<!DOCTYPE a SYSTEM "e" [<!ENTITY x "b">]><a>&x;</a>', ["b"], [], True),
+    (b'<!DOCTYPE a [%e;<!ENTITY x "b">]><a>&x;</a>', [""], [], False),
+    (b'<!DOCTYPE a [<!ENTITY % e SYSTEM "e">' + b"%e;" * 1000 + b"]><a/>", [], [], False),
     (b"<a>" * 300, [""], [], False),
+    (b"<a>x" * 257 + b"</a>" * 257, ["x" * 257], [], True),
+    (b"<a>x" * 258 + b"</a>" * 258, ["x" * 257], [], False),
+    # A lenient reader behind the engine may take what breaks off: it stays in sight.
+    (b"<a>b<![CDATA[c]]>d<![CDATA[e", ["bcde"], [], False),
+    (b"<a>b<![CDATA[c\x01]]>", ["bc"], [], False),
+    (b'<?xml version="1."?><a/>', [""], [], True),
+    (b'<?xml version="1"?><a b="c">d</a>', ["d"], ["c"], False),
+    (b'<?xml version="2.0"?><a b="c">d</a>', ["d"], ["c"], False),
+    (b'<?xml version=""?><a b="c">d', ["d"], ["c"], False),
 ]  # fmt: skip
 
 
@@ -104,6 +120,9 @@ KIND = b"multipart/form-data; boundary=x"
 MULTIPART = [
     (KIND, part(NAMED) + b"--x--\r\n", [("a", "d")], [], None, set()),
     (KIND, part(NAMED) + b"--x--", [("a", "d")], [], None, set()),
+    # Without its line end, this would be an entity that stands for a tag.
+    (KIND, part(NAMED, b"&#x3\r\nCon: d\n--e") + b"--x--\r\n", [("a", "&#x3\r\nCon: d\n--e")],
+     [], None, set()),
     (KIND, part(NAMED + b'; filename="f.txt"') + b"--x--\r\n", [], [("a", "f.txt")], None, set()),
     (b'multipart/form-data; boundary="x"', part(NAMED) + b"--x--\r\n", [("a", "d")], [], None,
      {"boundary_quoted"}),

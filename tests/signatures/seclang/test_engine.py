@@ -27,7 +27,7 @@ def ids(outcome: Outcome) -> list[int]:
 TARGETS = [
     ("ARGS", "@streq b c", ["ARGS:a"]),
     ("ARGS_NAMES", "@rx ^A$", ["ARGS_NAMES:A"]),
-    ("ARGS_GET:a", "@unconditionalMatch", ["ARGS_GET:a", "ARGS_GET:A"]),
+    ("ARGS_GET:a", "@unconditionalMatch", ["ARGS_GET:A", "ARGS_GET:a"]),
     ("ARGS:/^x/", "@unconditionalMatch", ["ARGS:xy"]),
     ("ARGS|!ARGS:a|!ARGS:/x/", "@unconditionalMatch", ["ARGS:"]),
     ("&ARGS", "@eq 4", ["ARGS"]),
@@ -153,6 +153,58 @@ def test_matched_variables_are_those_of_the_chain(run: Run, get: Get) -> None:
         '  SecRule &MATCHED_VARS "@eq 2" ""\n'
     )
     assert ids(run(rules, get(b"/?a=x&b=xy"))) == [1, 2]
+
+
+REPEATED = [
+    ("REQUEST_HEADERS:X", "5 3 1"),
+    ("REQUEST_HEADERS:/^x$/", "1 3 5"),
+    ("ARGS:a", "8 4 3 1"),
+    ("ARGS_GET:a", "4 3 1"),
+    ("ARGS|!ARGS:b", "1 3 4 8"),
+    ("REQUEST_COOKIES:c", "4 3 1"),
+    ("SERVER_NAME", "h2"),
+]
+
+
+@pytest.mark.parametrize(("target", "values"), REPEATED)
+def test_the_latest_of_a_name_comes_first(run: Run, post: Post, target: str, values: str) -> None:
+    rules = (
+        f'SecRule {target} "@unconditionalMatch" '
+        "\"id:1,phase:2,pass,nolog,setvar:'tx.a=%{tx.a} %{MATCHED_VAR}'\"\n"
+        "SecAction \"id:2,phase:2,pass,log,msg:'%{tx.a}'\"\n"
+    )
+    request = Request(
+        "POST",
+        b"/?a=1&b=2&A=3&a=4",
+        (
+            (b"x", b"1"), (b"host", b"h1"), (b"X", b"3"), (b"cookie", b"c=1; d=2; c=3; C=4"),
+            (b"x", b"5"), (b"host", b"h2:8"),
+            (b"content-type", b"application/x-www-form-urlencoded"),
+        ),
+        b"a=8",
+        3,
+    )  # fmt: skip
+    (match,) = run(rules, request).matches
+    assert match.message.split() == values.split()
+
+
+def test_a_chain_keeps_what_the_first_field_of_a_name_left(run: Run, get: Get) -> None:
+    rules = (
+        'SecRule REQUEST_HEADERS:Content-Type "@rx ^[^;]+" "id:1,phase:1,pass,log,capture,'
+        "setvar:'tx.kind=%{TX.0}',chain\"\n"
+        '  SecRule TX:kind "!@streq a/b" ""\n'
+    )
+    fields = (b"content-type", b"d"), (b"content-type", b"a/b")
+    assert ids(run(rules, get(b"/", *fields))) == [1]
+    assert ids(run(rules, get(b"/", *reversed(fields)))) == []
+
+
+def test_the_boundary_is_that_of_the_latest_field(run: Run) -> None:
+    body = b'--y\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--y--\r\n'
+    kinds = [(b"content-type", b"multipart/form-data; boundary=" + end) for end in (b"x", b"y")]
+    rule = 'SecRule ARGS:a "@streq b" "id:1,phase:2,pass,log"'
+    assert ids(run(rule, Request("POST", b"/", tuple(kinds), body, len(body)))) == [1]
+    assert ids(run(rule, Request("POST", b"/", tuple(kinds[::-1]), body, len(body)))) == []
 
 
 def test_multimatch_looks_at_each_stage(run: Run, get: Get) -> None:

@@ -38,6 +38,8 @@ def matches(text: str, value: bytes, **tx: str) -> bool:
         ("@rx", b"anything", None),
         ("@pm foo BAR", b"a bar", b"ba r"),
         ("@pm |41 42| |43|", b"xabx", b"d"),
+        # Behind "ab", the words "bd" and "/p" both go on: a search that tries one misses this.
+        ("@pm ab/c bd /p", b"ab/p", b"ab/"),
         ("@pmFromFile x", b"xAB", b"c"),
         ("@contains %{tx.a}", b"xby", b"xay"),
         ("@containsWord abc", b"1abc2", b"xabc"),

@@ -18,10 +18,15 @@ def found(patterns: list[str], values: list[bytes]) -> set[int]:
     """Return the numbers of patterns that are found in the joined values, by either engine."""
     numbers, database = compile_group([(pattern, False) for pattern in patterns])
     text = join(values)
-    slow = set(range(len(patterns))) - set(numbers)
-    hits = {n for n in slow if compile_regex(for_pcre(patterns[n]), PLACE).search(text) is not None}
+    hits: set[int] = set()
     if database is not None:
         database.scan(text, lambda number, *_rest: hits.add(numbers[number]) or None)
+    asked = set(range(len(patterns))) - set(numbers) - {~n for n in numbers if n < 0}
+    asked |= {~n for n in hits if n < 0}
+    hits = {n for n in hits if n >= 0}
+    hits |= {
+        n for n in asked if compile_regex(for_pcre(patterns[n]), PLACE).search(text) is not None
+    }
     return hits
 
 
