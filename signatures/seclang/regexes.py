@@ -51,6 +51,8 @@ def compile_regex(pattern: str, place: Place, *, ignore_case: bool = False) -> R
     try:
         compiled: Regex = pcre.compile(_PREFIX + pattern.encode("latin-1"), flags)
     except pcre.PcreError as error:
-        problem = f"the expression {pattern[:80]!r} is none: {error}"
+        # The binding raises the place of the failure and PCRE's own words.
+        reason = str(error.args[-1]) if error.args else "PCRE refuses it"
+        problem = f"the expression {pattern[:80]!r} cannot be compiled: {reason}"
         raise SecLangError(place.file, place.line, problem) from None
     return compiled
