@@ -300,10 +300,14 @@ class Scorer:
         self._new_name = model.names.bits
         self._profiles = {(p.location, p.name): p for p in model.profiles}
         table, forest, prior = model.table, model.forest, general_prior()
-        self._fixed = (
+        # What values are measured by, and what the measures then are held against.
+        self._laws = (
             first_type, model.image_scope, table.tags, table.bits, model.escapes, model.seen,
             model.longest, model.shortest, prior.table.tags, prior.table.bits, prior.word_bits,
-            prior.rarity, SPELLED, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS, TAIL_GROUPS, model.scales,
+            prior.rarity, SPELLED, SYMBOLS, FOLD, WORD_KEYS, WORD_TOKENS,
+        )  # fmt: skip
+        self._fixed = (
+            *self._laws, TAIL_GROUPS, model.scales,
             MEASURE_FLOORS, MEASURE_WEIGHTS, model.tail_points, model.tail_slopes, forest.step,
             forest.feature, forest.value, forest.roots, forest.normal,
         )  # fmt: skip
@@ -369,14 +373,12 @@ class Scorer:
         _, _, _, cells, _, buffer = self._resolve(request)
         starts, lengths, scopes, types, _ = np.array(cells, np.int64).reshape(-1, 5).T.copy()
         measures = np.empty((len(starts), len(MEASURES)), np.float32)
-        first_type, image, *laws = self._fixed[:17]
         measure_values(
-            np.frombuffer(buffer, np.uint8), starts, lengths, scopes, types, first_type, image,
-            *laws, measures,
-        )  # type: ignore[call-arg]  # fmt: skip
+            np.frombuffer(buffer, np.uint8), starts, lengths, scopes, types, *self._laws, measures
+        )
         relative = np.empty_like(measures)
         relate_values(measures, scopes, self.model.scales, MEASURE_FLOORS, relative)
-        return relative, types, scopes < first_type
+        return relative, types, scopes < len(self.model.profiles)
 
     def channels(self, score: Score) -> npt.NDArray[np.float64]:
         """Return what a request is judged by, before its tails: float64, (channels,)."""
